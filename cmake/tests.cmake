@@ -1,0 +1,102 @@
+# One executable per folder of tests/, one ctest case per file in it.
+#
+#   tests/<room>/<what>_test.cpp        case <room>/<what>
+#   tests/<room>/<what>_long_test.cpp   the same, label "long": not part of `make test`
+#   tests/support/*.cpp, *.hpp          helpers that any test may use
+#   tests/must_not_compile/*.cpp        must fail with the words of the first line, `// expect: REGEX`
+#   tests/fuzz/*.cpp                    libFuzzer targets (preset fuzz)
+#   tests/bench/*.cpp                   one executable, batgw_bench
+#   tests/canlab/suite_*                run in the virtual machine, one boot per kind
+
+find_package(doctest REQUIRED)
+
+add_library(batgw_doctest_main OBJECT tests/main.cpp)
+target_link_libraries(batgw_doctest_main PUBLIC batgw_options doctest::doctest)
+
+# An archive: only what a test uses of it is linked, so a helper needs no more rooms than the tests that call it.
+batgw_room(batgw_test_support SOURCES tests/support/*.cpp LINKS batgw_model)
+
+# Rooms of the core are tested with nothing more than they may know; everything else sees the whole program.
+set(links_model batgw_model)
+set(links_battery batgw_sim batgw_drivers)
+set(links_inverter batgw_sim batgw_drivers)
+set(links_drivers batgw_sim batgw_drivers)
+set(links_safety batgw_safety)
+set(links_sim batgw_sim)
+set(links_bridge batgw_bridge batgw_sim)
+set(links_scenarios batgw_bridge batgw_sim)
+set(links_conf batgw_conf)
+set(links_bus batgw_bus)
+set(links_mqtt batgw_mqtt)
+# These measure time or use the machine's ports: never two at once.
+set(serial_rooms bus mqtt batgw)
+
+file(GLOB test_files RELATIVE ${PROJECT_SOURCE_DIR}/tests CONFIGURE_DEPENDS tests/*/*_test.cpp)
+set(rooms ${test_files})
+list(TRANSFORM rooms REPLACE "/.*" "")
+list(REMOVE_DUPLICATES rooms)
+
+foreach(room IN LISTS rooms)
+  set(files ${test_files})
+  list(FILTER files INCLUDE REGEX "^${room}/")
+  list(TRANSFORM files PREPEND ${PROJECT_SOURCE_DIR}/tests/ OUTPUT_VARIABLE sources)
+  if(NOT DEFINED links_${room})
+    set(links_${room} batgw_shell)
+  endif()
+  add_executable(test_${room} ${sources})
+  target_link_libraries(test_${room} PRIVATE batgw_doctest_main batgw_test_support ${links_${room}} batgw_options)
+  if(TARGET batgw)
+    target_compile_definitions(test_${room} PRIVATE BATGW_PROGRAM="$<TARGET_FILE:batgw>")
+  endif()
+  foreach(file IN LISTS files)
+    get_filename_component(name ${file} NAME)
+    string(REGEX REPLACE "_test\\.cpp$" "" what ${name})
+    set(case ${room}/${what})
+    add_test(NAME ${case} COMMAND test_${room} --source-file=*/${name} WORKING_DIRECTORY ${PROJECT_SOURCE_DIR})
+    # doctest calls it a success when the filter matched nothing.
+    set_tests_properties(${case} PROPERTIES TIMEOUT 120 FAIL_REGULAR_EXPRESSION "test cases: +0 ")
+    if(room IN_LIST serial_rooms)
+      set_tests_properties(${case} PROPERTIES RUN_SERIAL ON)
+    endif()
+    if(what MATCHES "_long$")
+      set_tests_properties(${case} PROPERTIES LABELS long TIMEOUT 1500)
+    endif()
+  endforeach()
+endforeach()
+# test_batgw and its like start the program itself.
+if(TARGET batgw)
+  foreach(room IN LISTS rooms)
+    if(links_${room} STREQUAL "batgw_shell")
+      add_dependencies(test_${room} batgw)
+    endif()
+  endforeach()
+endif()
+
+file(GLOB cases CONFIGURE_DEPENDS tests/must_not_compile/*.cpp)
+foreach(file IN LISTS cases)
+  get_filename_component(what ${file} NAME_WE)
+  file(STRINGS ${file} first LIMIT_COUNT 1)
+  if(NOT first MATCHES "^// expect: (.+)$")
+    message(FATAL_ERROR "${file}: the first line must be `// expect: REGEX`")
+  endif()
+  add_test(NAME must_not_compile/${what}
+    COMMAND ${PROJECT_SOURCE_DIR}/tools/must-not-compile ${CMAKE_CXX_COMPILER} ${PROJECT_SOURCE_DIR} ${file})
+endforeach()
+
+add_test(NAME house/includes COMMAND ${PROJECT_SOURCE_DIR}/tools/check-includes)
+
+if(BATGW_FUZZ)
+  file(GLOB targets CONFIGURE_DEPENDS tests/fuzz/*.cpp)
+  foreach(file IN LISTS targets)
+    get_filename_component(what ${file} NAME_WE)
+    add_executable(fuzz_${what} ${file})
+    target_link_libraries(fuzz_${what} PRIVATE batgw_shell)
+    target_link_options(fuzz_${what} PRIVATE -fsanitize=fuzzer)
+  endforeach()
+endif()
+
+file(GLOB bench CONFIGURE_DEPENDS tests/bench/*.cpp)
+if(bench)
+  add_executable(batgw_bench EXCLUDE_FROM_ALL ${bench})
+  target_link_libraries(batgw_bench PRIVATE batgw_test_support batgw_shell)
+endif()
