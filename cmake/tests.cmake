@@ -2,6 +2,7 @@
 #
 #   tests/<room>/<what>_test.cpp        case <room>/<what>
 #   tests/<room>/<what>_long_test.cpp   the same, label "long": not part of `make test`
+#   tests/<room>/broker_<what>_test.cpp the same, label "broker": needs mosquitto, not part of a bare `make`
 #   tests/support/*.cpp, *.hpp          helpers that any test may use
 #   tests/must_not_compile/*.cpp        must fail with the words of the first line, `// expect: REGEX`
 #   tests/fuzz/*.cpp                    libFuzzer targets (preset fuzz)
@@ -28,8 +29,8 @@ set(links_scenarios batgw_bridge batgw_sim)
 set(links_conf batgw_conf)
 set(links_bus batgw_bus)
 set(links_mqtt batgw_mqtt)
-# These measure time or use the machine's ports: never two at once.
-set(serial_rooms bus mqtt batgw)
+# These have threads, measure time or use the machine's ports: label "threads", and never two at once.
+set(thread_rooms bus mqtt batgw)
 
 file(GLOB test_files RELATIVE ${PROJECT_SOURCE_DIR}/tests CONFIGURE_DEPENDS tests/*/*_test.cpp)
 set(rooms ${test_files})
@@ -55,13 +56,25 @@ foreach(room IN LISTS rooms)
     add_test(NAME ${case} COMMAND test_${room} --source-file=*/${name} WORKING_DIRECTORY ${PROJECT_SOURCE_DIR})
     # doctest calls it a success when the filter matched nothing.
     set_tests_properties(${case} PROPERTIES TIMEOUT 120 FAIL_REGULAR_EXPRESSION "test cases: +0 ")
-    if(room IN_LIST serial_rooms)
+    if(room IN_LIST thread_rooms)
       set_tests_properties(${case} PROPERTIES RUN_SERIAL ON)
+      set_property(TEST ${case} APPEND PROPERTY LABELS threads)
+    endif()
+    if(what MATCHES "^broker")
+      set_property(TEST ${case} APPEND PROPERTY LABELS broker)
     endif()
     if(what MATCHES "_long$")
-      set_tests_properties(${case} PROPERTIES LABELS long TIMEOUT 1500)
+      set_tests_properties(${case} PROPERTIES TIMEOUT 1500)
+      set_property(TEST ${case} APPEND PROPERTY LABELS long)
     endif()
   endforeach()
+endforeach()
+# What ThreadSanitizer is for.
+add_custom_target(tests_threads)
+foreach(room IN LISTS thread_rooms)
+  if(TARGET test_${room})
+    add_dependencies(tests_threads test_${room})
+  endif()
 endforeach()
 # test_batgw and its like start the program itself.
 if(TARGET batgw)
@@ -84,6 +97,15 @@ foreach(file IN LISTS cases)
 endforeach()
 
 add_test(NAME house/includes COMMAND ${PROJECT_SOURCE_DIR}/tools/check-includes)
+
+# The built program on the kernel's own CAN. One machine boots per kind and runs all suites of that kind.
+foreach(kind vcan hw2 slcan busoff)
+  file(GLOB suites CONFIGURE_DEPENDS tests/canlab/suite_${kind}*)
+  if(suites)
+    add_test(NAME canlab/${kind} COMMAND ${PROJECT_SOURCE_DIR}/tests/canlab/run ${kind} ${PROJECT_BINARY_DIR})
+    set_tests_properties(canlab/${kind} PROPERTIES LABELS canlab TIMEOUT 400 RUN_SERIAL ON)
+  endif()
+endforeach()
 
 if(BATGW_FUZZ)
   file(GLOB targets CONFIGURE_DEPENDS tests/fuzz/*.cpp)

@@ -1,0 +1,88 @@
+# Short names for what CMake does. `make help` lists them.
+.DEFAULT_GOAL := quick
+PREFIX ?= /usr/local
+FUZZ_SECONDS ?= 60
+# mosquitto lives in /usr/sbin, which is not on everybody's path.
+export PATH := $(PATH):/usr/sbin:/sbin
+export CTEST_PARALLEL_LEVEL ?= $(shell nproc)
+configure_and_build = cmake --preset $(1) --log-level=WARNING && cmake --build --preset $(1)
+
+quick: ## build, and run the tests that need no virtual machine
+	@tools/install-packages build
+	@$(call configure_and_build,dev)
+	@tools/run-tests dev -LE 'canlab|broker|long'
+
+demo: ## simulated pack, gateway, simulated inverter and a real broker, live in the terminal; ARGS="--for 20s"
+	@tools/install-packages demo
+	@$(call configure_and_build,release) -t batgw
+	@build/release/batgw demo $(ARGS)
+
+test: ## every test but the long ones: with a real broker and, in a virtual machine, real kernel CAN
+	@tools/install-packages test
+	@tools/fetch-kernel
+	@$(call configure_and_build,dev)
+	@tools/run-tests dev -LE long
+
+check: test format-check tidy traceability cover asan tsan ## all that a change must pass
+
+asan: ## the tests under AddressSanitizer and UndefinedBehaviorSanitizer
+	@tools/install-packages test
+	@$(call configure_and_build,asan)
+	@tools/run-tests asan -LE 'canlab|long'
+
+tsan: ## the tests of everything with threads under ThreadSanitizer
+	@tools/install-packages test
+	@$(call configure_and_build,tsan) -t tests_threads
+	@tools/run-tests tsan -L threads -LE 'canlab|long'
+
+tidy: ## clang-tidy over the program
+	@tools/install-packages check
+	@cmake --preset dev --log-level=WARNING
+	@tools/tidy
+
+cover: ## line coverage, and its bar
+	@tools/install-packages check
+	@$(call configure_and_build,coverage)
+	@find build/coverage -name '*.gcda' -delete
+	@tools/run-tests coverage -LE 'canlab|long'
+	@tools/coverage
+
+fuzz: ## every fuzz target for FUZZ_SECONDS (60) each
+	@tools/install-packages check
+	@$(call configure_and_build,fuzz)
+	@tools/fuzz $(FUZZ_SECONDS)
+
+long: ## the long tests
+	@tools/install-packages test
+	@$(call configure_and_build,dev)
+	@tools/run-tests dev -L long
+
+bench: ## the figures of docs/benchmarks.md, measured here
+	@tools/install-packages test
+	@$(call configure_and_build,release) -t batgw batgw_bench
+	@build/release/batgw_bench $(ARGS)
+
+format: ## clang-format everything
+	@tools/install-packages check
+	@tools/format
+
+format-check: ## tell what clang-format would change
+	@tools/install-packages check
+	@tools/format --check
+
+traceability: ## every rule has a test that cites it
+	@tools/traceability
+
+install: ## program, service and example configuration; PREFIX (/usr/local), DESTDIR
+	@tools/install-packages build
+	@$(call configure_and_build,release) -t batgw
+	@DESTDIR=$(DESTDIR) cmake --install build/release --prefix $(PREFIX)
+
+clean: ## remove everything built
+	@rm -rf build
+
+help: ## this list
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 16
+
+.NOTPARALLEL:
+.PHONY: quick demo test check asan tsan tidy cover fuzz long bench format format-check traceability install clean help
