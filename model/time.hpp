@@ -1,4 +1,4 @@
-// Monotonic time as a value: the core end_of_time reads a clock, it is told the time.
+// Monotonic time as a value: the core never reads a clock, it is told the time.
 #pragma once
 
 #include <chrono>
