@@ -23,7 +23,11 @@ test: ## every test but the long ones: with a real broker and, in a virtual mach
 	@$(call configure_and_build,dev)
 	@tools/run-tests dev -LE long
 
-check: test format-check tidy traceability cover asan tsan ## all that a change must pass
+check_steps = test format-check traceability tidy cover asan tsan
+check: $(check_steps) ## all that a change must pass
+
+check-steps:
+	@echo $(check_steps)
 
 asan: ## the tests under AddressSanitizer and UndefinedBehaviorSanitizer
 	@tools/install-packages test
@@ -85,4 +89,4 @@ help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 16
 
 .NOTPARALLEL:
-.PHONY: quick demo test check asan tsan tidy cover fuzz long bench format format-check traceability install clean help
+.PHONY: quick demo test check asan tsan tidy cover fuzz long bench format format-check traceability install clean help check-steps
