@@ -46,6 +46,8 @@ struct OperatorState {
     bool contactors_open = false;                   // operator asked for open
     std::optional<Instant> limits_expire;           // time-to-live of the limits, if any
     bool zero_on_expiry = false;
+    // The limit was never set by a command, or was released: it is the configured one and follows the configuration.
+    bool charge_limit_default = false, discharge_limit_default = false;
     friend constexpr bool operator==(const OperatorState&, const OperatorState&) = default;
 };
 
