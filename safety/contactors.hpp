@@ -1,0 +1,178 @@
+// Main contactors: when they may close, how they open, what happens when they do not do as told (SAFE-140 to 161).
+//
+// The machine decides; an executor acts and reports its phase. In `bms_command` mode the executor is the battery driver, which runs the
+// pack's own precharge; coils on GPIO will be another one. In `none` mode the state is reported as seen.
+#pragma once
+
+#include "safety/conditions.hpp"
+
+#include "model/battery_state.hpp"
+#include "model/config.hpp"
+#include "model/driver.hpp"
+#include "model/time.hpp"
+#include "model/verdict.hpp"
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+
+namespace batgw {
+
+// Why contactors are to be open. A set of bits.
+enum class OpenCause : std::uint16_t {
+    none = 0,
+    battery_link = 1,    // SAFE-170
+    inverter_link = 2,   // SAFE-181
+    black_start = 4,     // SAFE-183
+    operator_ = 8,
+    stop = 16,           // SAFE-217, with on_exit: open
+    trip = 32,
+    emergency = 64,      // SAFE-155
+    foreign_sender = 128,  // SAFE-185, battery bus
+    fault = 256,         // a BLOCK that says so
+    battery = 512        // the pack opened or closed by itself; set by the machine
+};
+constexpr OpenCause operator|(OpenCause a, OpenCause b) { return static_cast<OpenCause>(static_cast<unsigned>(a) | static_cast<unsigned>(b)); }
+constexpr OpenCause operator&(OpenCause a, OpenCause b) { return static_cast<OpenCause>(static_cast<unsigned>(a) & static_cast<unsigned>(b)); }
+constexpr OpenCause& operator|=(OpenCause& a, OpenCause b) { return a = a | b; }
+constexpr bool any(OpenCause set) { return set != OpenCause::none; }
+// After these alone, contactors close again by themselves (SAFE-158).
+inline constexpr OpenCause communication = OpenCause::battery_link | OpenCause::inverter_link | OpenCause::black_start;
+
+struct ContactorInput {
+    // What the executor and the pack report. contactor_input() fills these.
+    ContactorPhase phase = ContactorPhase::none;
+    ContactorState closing_step = ContactorState::precharge;  // what `closing` is shown as
+    bool gives_feedback = false;
+    std::optional<ContactorFeedback> feedback;   // fresh only
+    std::optional<Current> current;              // fresh only
+    Instant current_at{};                        // when that sample was received
+    bool opened_by_itself = false, closed_by_itself = false, feedback_wrong = false, silent_start = false, not_opening = false;
+    unsigned close_failures = 0;
+
+    // Guards that the judge knows (SAFE-141).
+    bool bus_up = false;              // both buses can send
+    bool data_fresh = false;          // all required battery signals
+    bool identity_known = false;      // cell count and the like, where the driver wants them
+    bool fault_free = false;          // no BLOCK CD, TRIP or EMERGENCY
+    bool permitted = false;           // by the battery, where it declares a permission; else true
+    bool inverter_present = false;    // alive, or information only, or black start allowed
+
+    OpenCause causes = OpenCause::none;   // that hold now
+    bool stop = false;                // orderly stop asked for
+    bool hurry = false;               // asked for again: no more waiting
+};
+ContactorInput contactor_input(const BatteryState& battery, const BatteryProfile& profile, Instant now);
+
+struct ContactorOutput {
+    ContactorVerdict verdict;
+    Waiting waiting = Waiting::nothing;  // first guard that keeps them from closing; nothing while closed
+    Conditions faults;
+    bool close_wanted = false;     // a request waits for its guards, or automation would close
+    bool is_open = false;          // proven: fresh feedback (or an executor without one) says open and its sequence is over
+    bool opening = false;          // from the cause to proven open: grants are zero
+    bool stop_done = false;        // nothing more to wait for in an orderly stop (SAFE-217)
+    bool maybe_closed = false;     // stop_done because time ran out: the pack may still be closed
+};
+
+class ContactorMachine {
+public:
+    ContactorMachine(const SafetyConfig::Contactors& config, Instant started) : config_{config}, started_{started} {}
+
+    // To be called at least every 100 ms, and at once when an input changed.
+    ContactorOutput evaluate(const ContactorInput& in, Instant now);
+
+    // An operator asks for close. False: not now, and it is not kept (SAFE-142): already closed or closing, opening, cooling down, locked
+    // out, or one is pending already.
+    bool request_close(Instant now);
+    bool request_pending() const { return requested_.has_value(); }
+
+    void reconfigure(const SafetyConfig::Contactors& config) { config_ = config; }
+    ContactorState state() const { return state_; }   // the machine's own; evaluate() may show UNKNOWN instead
+
+    static constexpr Duration request_lifetime = 60s;           // SAFE-142
+    static constexpr Duration feedback_wrong_for = 200ms;       // SAFE-148
+    static constexpr Duration emergency_wait = 3s;              // SAFE-155
+    static constexpr Duration stop_limit = 24s;                 // SAFE-217: 25 s, less the final zero frames
+    static constexpr Current load = Current::from_milli(2000);  // SAFE-154
+    static constexpr std::size_t reclose_per_hour = 3;          // SAFE-158
+
+private:
+    // Times of the last N happenings.
+    template <std::size_t N>
+    class Times {
+    public:
+        void add(Instant at)
+        {
+            times_[next_] = at;
+            next_ = (next_ + 1) % N;
+            if (count_ < N) ++count_;
+        }
+        std::size_t within(Duration window, Instant now) const
+        {
+            std::size_t n = 0;
+            for (std::size_t i = 0; i < count_; ++i) n += now - times_[i] < window ? 1U : 0U;
+            return n;
+        }
+
+    private:
+        std::array<Instant, N> times_{};
+        std::size_t next_ = 0, count_ = 0;
+    };
+
+    void go(ContactorState next, Instant now);
+    void step(const ContactorInput& in, Instant now);
+    void step_init(const ContactorInput& in, Instant now);
+    void step_open(const ContactorInput& in, Instant now);
+    void step_precharge(const ContactorInput& in, Instant now);
+    void step_closed(const ContactorInput& in, Instant now);
+    void step_opening(const ContactorInput& in, Instant now);
+    void step_open_verify(const ContactorInput& in, Instant now);
+    void step_emergency(const ContactorInput& in, Instant now);
+    void begin_opening(OpenCause causes, Instant now);
+    void count_opening(const ContactorInput& in);
+    void close_failed(Instant now);
+    void note_requests(const ContactorInput& in, Instant now);
+    bool current_low(const ContactorInput& in);
+    bool may_open_now(const ContactorInput& in, Instant now);
+    bool automatic(Instant now) const;
+    bool is_closed(const ContactorInput& in) const;
+    bool is_open(const ContactorInput& in) const;
+    Waiting guard(const ContactorInput& in, Instant now) const;
+    Waiting waiting(const ContactorInput& in, Instant now) const;
+    ContactorOrder order(const ContactorInput& in) const;
+    ContactorState shown(const ContactorInput& in) const;
+    Conditions faults(const ContactorInput& in, Instant now) const;
+    void stopping(const ContactorInput& in, Instant now, ContactorOutput& out);
+    ContactorOutput evaluate_foreign(const ContactorInput& in, Instant now);
+
+    SafetyConfig::Contactors config_;
+    Instant started_;
+    ContactorState state_ = ContactorState::init;
+    Instant since_{};                       // of state_
+    Waiting guard_ = Waiting::boot_inhibit; // first that fails now
+    Held guards_held_;                      // all of SAFE-141 but the boot inhibit
+    Held guards_fail_;
+    std::optional<Instant> requested_;      // a pending close request
+    bool closing_by_hand_ = false;
+    bool feedback_seen_ = false, open_seen_ = false;
+    unsigned failures_seen_ = 0;
+    Times<8> failures_;
+    Times<32> closings_;                    // by automation
+    Times<8> reclosings_;
+    OpenCause opened_for_ = OpenCause::none;  // what the last opening was for
+    bool locked_out_ = false;
+    Instant cooldown_until_{};
+    bool cooling_ = false;
+    Instant opening_since_{};
+    bool order_open_ = false;
+    std::optional<Instant> low_since_;      // receive time of the first of an unbroken run of low current samples
+    Held feedback_wrong_;
+    bool feedback_tripped_ = false;
+    bool itself_opened_ = false;            // until proven open
+    unsigned opened_under_load_ = 0;
+    std::optional<Instant> stop_since_;
+};
+
+}  // namespace batgw
