@@ -15,6 +15,7 @@ struct Snapshot {
     BatteryState battery;
     InverterState inverter;
     OperatorState operator_;
+    OperatorState operator_kept;    // what of it survives a restart (SAFE-196)
     ContactorMode contactor_mode = ContactorMode::none;
     struct Bus {
         BusStatus status;
