@@ -1,0 +1,29 @@
+// The simulated hardware there is, by protocol name.
+#pragma once
+
+#include "sim/simulator.hpp"
+
+#include <memory>
+#include <span>
+#include <string_view>
+
+namespace batgw::sim {
+
+struct BatteryKind {
+    std::string_view protocol;
+    std::string_view what;   // one line
+    std::unique_ptr<SimulatedBattery> (*make)(const BatteryChoice&);
+};
+struct InverterKind {
+    std::string_view protocol;
+    std::string_view what;
+    std::unique_ptr<SimulatedInverter> (*make)(const InverterChoice&);
+};
+
+std::span<const BatteryKind> simulated_batteries();
+std::span<const InverterKind> simulated_inverters();
+// Null when there is none of this name.
+std::unique_ptr<SimulatedBattery> make_battery(std::string_view protocol, const BatteryChoice& choice);
+std::unique_ptr<SimulatedInverter> make_inverter(std::string_view protocol, const InverterChoice& choice);
+
+}  // namespace batgw::sim
