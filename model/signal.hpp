@@ -160,7 +160,7 @@ struct Message {
     consteval Message(std::uint32_t id_, std::uint8_t len_, std::string_view name_, std::chrono::milliseconds period_, S... s)
         : id{id_}, len{len_}, name{name_}, period{period_}, signals{s...}
     {
-        std::uint64_t taken = 0;
+        [[maybe_unused]] std::uint64_t taken = 0;
         const std::array<std::string_view, sizeof...(S)> names{s.name...};
         for (std::size_t i = 0; i < sizeof...(S); ++i)
             for (std::size_t j = 0; j < i; ++j)
