@@ -81,6 +81,7 @@ install: ## program, service and example configuration; PREFIX (/usr/local), DES
 	@tools/install-packages build
 	@$(call configure_and_build,release) -t batgw
 	@DESTDIR=$(DESTDIR) cmake --install build/release --prefix $(PREFIX)
+	@DESTDIR=$(DESTDIR) tools/finish-install $(PREFIX)
 
 clean: ## remove everything built
 	@rm -rf build
