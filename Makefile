@@ -5,7 +5,7 @@ FUZZ_SECONDS ?= 60
 # mosquitto lives in /usr/sbin, which is not on everybody's path.
 export PATH := $(PATH):/usr/sbin:/sbin
 export CTEST_PARALLEL_LEVEL ?= $(shell nproc)
-configure_and_build = cmake --preset $(1) --log-level=WARNING && cmake --build --preset $(1)
+configure_and_build = cmake --preset $(1) --log-level=WARNING >/dev/null && cmake --build --preset $(1)
 
 quick: ## build, and run the tests that need no virtual machine
 	@tools/install-packages build
@@ -41,7 +41,7 @@ tsan: ## the tests of everything with threads under ThreadSanitizer
 
 tidy: ## clang-tidy over the program
 	@tools/install-packages check
-	@cmake --preset dev --log-level=WARNING
+	@cmake --preset dev --log-level=WARNING >/dev/null
 	@tools/tidy
 
 cover: ## line coverage, and its bar
@@ -53,7 +53,7 @@ cover: ## line coverage, and its bar
 
 fuzz: ## every fuzz target for FUZZ_SECONDS (60) each
 	@tools/install-packages check
-	@$(call configure_and_build,fuzz)
+	@$(call configure_and_build,fuzz) -t fuzz_targets
 	@tools/fuzz $(FUZZ_SECONDS)
 
 long: ## the long tests
