@@ -27,7 +27,8 @@ public:
     explicit BusHealth(Device device) : device_{device} {}
 
     struct Result {
-        Conditions faults;         // details carry the interface's name
+        // Details carry the interface's name. RX_DROPS and ID_CONFLICT end after a quiet minute: the hold of the fault catalogue is in it.
+        Conditions faults;
         bool up = false;           // can send and receive
         bool dead = false;         // nothing got out for 10 s: the link counts as lost
         bool open = false;         // foreign sender on a battery bus: controlled opening (SAFE-185)
@@ -51,7 +52,7 @@ private:
     ActiveFault about(FaultId id, FaultClass level, Direction direction, const BusStatus& status) const;
     void add_drops(const BusStatus& status, Result& result) const;
     void add_bus_state(const BusStatus& status, Result& result, Instant now) const;
-    void add_foreign(const BusStatus& status, Result& result, Instant now) const;
+    void add_foreign(const BusStatus& status, bool ever_sent, Result& result, Instant now) const;
 
     Device device_;
     // Drops per second of the last minute.
@@ -66,7 +67,7 @@ private:
     std::uint64_t bus_off_seen_ = 0;
     // Foreign sender.
     std::uint64_t foreign_seen_ = 0;
-    unsigned foreign_count_ = 0;     // since the last quiet minute
+    std::uint64_t foreign_count_ = 0;   // since the last quiet minute, at most two
     Instant foreign_at_{};           // of the last one
     bool conflict_at_start_ = false; // TRIP, for good
     bool conflict_running_ = false;

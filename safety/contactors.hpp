@@ -38,7 +38,7 @@ constexpr OpenCause operator&(OpenCause a, OpenCause b) { return static_cast<Ope
 constexpr OpenCause& operator|=(OpenCause& a, OpenCause b) { return a = a | b; }
 constexpr bool any(OpenCause set) { return set != OpenCause::none; }
 // After these alone, contactors close again by themselves (SAFE-158).
-inline constexpr OpenCause communication = OpenCause::battery_link | OpenCause::inverter_link | OpenCause::black_start;
+inline constexpr OpenCause communication_loss = OpenCause::battery_link | OpenCause::inverter_link | OpenCause::black_start;
 
 struct ContactorInput {
     // What the executor and the pack report. contactor_input() fills these.
@@ -121,58 +121,66 @@ private:
         std::size_t next_ = 0, count_ = 0;
     };
 
-    void go(ContactorState next, Instant now);
-    void step(const ContactorInput& in, Instant now);
+    void step(const ContactorInput& in, OpenCause causes, Instant now);
     void step_init(const ContactorInput& in, Instant now);
     void step_open(const ContactorInput& in, Instant now);
-    void step_precharge(const ContactorInput& in, Instant now);
-    void step_closed(const ContactorInput& in, Instant now);
-    void step_opening(const ContactorInput& in, Instant now);
+    void step_precharge(const ContactorInput& in, OpenCause causes, Instant now);
+    void step_closed(const ContactorInput& in, OpenCause causes, Instant now);
+    void step_opening(const ContactorInput& in, OpenCause causes, Instant now);
     void step_open_verify(const ContactorInput& in, Instant now);
+    void step_outputs_off(const ContactorInput& in, Instant now);
     void step_emergency(const ContactorInput& in, Instant now);
+
+    void go(ContactorState next, Instant now);
+    void begin_closing(const ContactorInput& in, Instant now);
     void begin_opening(OpenCause causes, Instant now);
-    void count_opening(const ContactorInput& in);
+    void order_open(const ContactorInput& in, Instant now);
     void close_failed(Instant now);
-    void note_requests(const ContactorInput& in, Instant now);
-    bool current_low(const ContactorInput& in);
-    bool may_open_now(const ContactorInput& in, Instant now);
-    bool automatic(Instant now) const;
-    bool is_closed(const ContactorInput& in) const;
-    bool is_open(const ContactorInput& in) const;
-    Waiting guard(const ContactorInput& in, Instant now) const;
-    Waiting waiting(const ContactorInput& in, Instant now) const;
+    void update_requests(Instant now);
+    void update_current(const ContactorInput& in, Instant earliest);
+    bool current_low() const { return low_since_ && low_until_ - *low_since_ >= config_.open_stable; }
+    bool may_open_now(const ContactorInput& in, Instant now) const;
+    bool breakable(const ContactorInput& in) const;
+    bool may_close_unasked(Instant now) const;
+    Waiting unasked(Instant now) const;
+    bool went_closed(const ContactorInput& in) const;
+    Waiting guard(const ContactorInput& in, OpenCause causes, bool closing) const;
+    Waiting waiting(Instant now) const;
     ContactorOrder order(const ContactorInput& in) const;
     ContactorState shown(const ContactorInput& in) const;
-    Conditions faults(const ContactorInput& in, Instant now) const;
+    Conditions faults(const ContactorInput& in) const;
     void stopping(const ContactorInput& in, Instant now, ContactorOutput& out);
-    ContactorOutput evaluate_foreign(const ContactorInput& in, Instant now);
+    ContactorOutput as_seen(const ContactorInput& in, Instant now);
 
     SafetyConfig::Contactors config_;
     Instant started_;
     ContactorState state_ = ContactorState::init;
-    Instant since_{};                       // of state_
-    Waiting guard_ = Waiting::boot_inhibit; // first that fails now
-    Held guards_held_;                      // all of SAFE-141 but the boot inhibit
-    Held guards_fail_;
-    std::optional<Instant> requested_;      // a pending close request
-    bool closing_by_hand_ = false;
-    bool feedback_seen_ = false, open_seen_ = false;
-    unsigned failures_seen_ = 0;
+    Instant since_{};                         // of state_
+
+    // Closing.
+    Waiting guard_ = Waiting::bus;            // first that fails now
+    Held guards_held_, guards_fail_;
+    std::optional<Instant> requested_;        // a pending request by hand
+    unsigned failures_seen_ = 0;              // of the executor's count
     Times<8> failures_;
-    Times<32> closings_;                    // by automation
-    Times<8> reclosings_;
-    OpenCause opened_for_ = OpenCause::none;  // what the last opening was for
-    bool locked_out_ = false;
+    Times<64> closings_;                      // by automation
+    Times<8> reclosings_;                     // those of them after an opening
+    bool cooling_ = false, locked_out_ = false, precharge_failed_ = false;
     Instant cooldown_until_{};
-    bool cooling_ = false;
+
+    // Opening.
+    OpenCause opened_for_ = OpenCause::none;  // all causes of the last opening
     Instant opening_since_{};
-    bool order_open_ = false;
-    std::optional<Instant> low_since_;      // receive time of the first of an unbroken run of low current samples
-    Held feedback_wrong_;
-    bool feedback_tripped_ = false;
-    bool itself_opened_ = false;            // until proven open
+    bool open_ordered_ = false;
+    std::optional<Instant> low_since_;        // first and last of an unbroken run of low current samples
+    Instant low_until_{};
     unsigned opened_under_load_ = 0;
     std::optional<Instant> stop_since_;
+
+    // What the pack did by itself.
+    bool itself_opened_ = false, itself_closed_ = false;   // until proven open
+    Held feedback_wrong_;
+    bool feedback_tripped_ = false;
 };
 
 }  // namespace batgw

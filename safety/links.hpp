@@ -17,7 +17,8 @@ public:
 
     struct Result {
         bool alive = false;   // heard, and not lost
-        bool lost = false;    // BAT_LINK_LOST holds: its 30 s hold begins when this ends
+        bool lost = false;    // BAT_LINK_LOST (BLOCK) is there: its 30 s hold begins when this ends
+        bool missing = false; // never heard, for as long: worth telling (WARN), but nothing was lost and there is nothing to hold
         bool open = false;    // contactors of ours open now; never for a battery that has not spoken yet
         Duration age = for_ever;   // of the last valid frame of the alive set
     };
@@ -71,7 +72,7 @@ private:
     std::size_t tries_today(Instant now) const;
     std::array<Instant, tries_per_day> tries_{};
     std::size_t tries_count_ = 0, next_ = 0;
-    bool waiting_ = false, was_closed_ = false, gave_up_ = false;
+    bool waiting_ = false, was_closed_ = false, gave_up_ = false, gave_up_now_ = false;
     Instant closed_at_{}, gave_up_at_{};
 };
 

@@ -24,8 +24,8 @@ public:
     // The next call of expire() that matters.
     Instant next_expiry() const;
 
-    // What an earlier run kept: restrictions come back, nothing else. Limits above the configured operator limit are cut down to it
-    // (SAFE-196). A time-to-live does not survive: the clock it ran on is gone.
+    // What an earlier run kept (SAFE-196). Limits above a ceiling are cut down to it, default ones follow the configuration. A
+    // time-to-live does not survive, the clock it ran on is gone: keep persistent(), not state().
     void restore(const OperatorState& kept);
     // What to keep over a restart: the state as it will be when all time-to-live is over.
     OperatorState persistent() const;
@@ -39,7 +39,8 @@ public:
     static constexpr Duration shortest_time_to_live = 5s, longest_time_to_live = 86400s;
 
 private:
-    struct Ceilings {
+    // Of one direction, from the configuration: what no command exceeds, and the limit where no command says anything.
+    struct Bounds {
         Power ceiling, normal;
     };
     // One direction's limit, as commanded.
@@ -51,17 +52,18 @@ private:
         bool commanded = false;
         friend constexpr bool operator==(const Limit&, const Limit&) = default;
     };
-    static Limit normal(const Ceilings& c) { return {c.normal, {}, {}, false, false}; }
-    static Limit expired(const Limit& limit, const Ceilings& c);
-    static Limit restored(Power power, std::optional<Current> current, const Ceilings& c);
-    static Limit reconfigured(Limit limit, const Ceilings& c);
-    bool check_power(Power power, const Ceilings& c, CommandResult& result) const;
+    static Limit unlimited(const Bounds& bounds) { return {bounds.normal, {}, {}, false, false}; }
+    static Limit after_expiry(const Limit& limit, const Bounds& bounds);
+    static Limit restored(Power power, std::optional<Current> current, bool is_default, const Bounds& bounds);
+    static Limit reconfigured(const Limit& limit, const Bounds& bounds);
+    static Limit commanded(std::optional<Power> power, std::optional<Current> current, const Command& command, const Bounds& bounds,
+        Instant now);
     bool check_limits(const Command& command, CommandResult& result) const;
     void set_limits(const Command& command, Instant now);
-    bool set_switches(const Command& command);
+    void set(const Command& command, Instant now);
     void publish();
 
-    Ceilings charge_ceilings_, discharge_ceilings_;
+    Bounds charge_bounds_, discharge_bounds_;
     Limit charge_, discharge_;
     OperatorState state_;
     bool close_requested_ = false;

@@ -92,12 +92,14 @@ private:
         unsigned count_ = 0, next_ = 0;
     };
     static Duration period(const Slot& slot) { return slot.rule.period > Duration{} ? slot.rule.period : default_period; }
-    Slot* find(const CanFrame& frame, bool& listed);
+    Slot* find(const CanFrame& frame, std::size_t& refusals);
     void put(const CanFrame& frame, Instant now, const Stamp& stamp);
     void refuse(std::size_t refusals, Instant now);
     bool too_soon(const Slot& slot, Instant now, const Stamp& stamp) const;
     Instant earliest(const Slot& slot) const;
-    bool keep(Slot& slot, Instant now, const Stamp& newest);
+    void check(Slot& slot, Instant now, const Stamp& newest);
+    static void stop_waiting(Slot& slot);
+    static bool behind(const Slot& slot, int periods, Instant now);
 
     std::vector<Slot> slots_;          // sized at construction
     std::vector<Refusals> refusals_;   // per rule, and a last one for ids on no list

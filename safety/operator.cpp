@@ -1,0 +1,277 @@
+#include "safety/operator.hpp"
+
+#include <algorithm>
+#include <array>
+#include <charconv>
+#include <cstddef>
+#include <cstdint>
+#include <string_view>
+
+namespace batgw {
+
+namespace {
+
+// A sentence in place: no allocation after start.
+class Sentence {
+public:
+    Sentence& operator<<(std::string_view text)
+    {
+        const std::size_t n = std::min(text.size(), chars_.size() - size_);
+        std::copy_n(text.begin(), n, chars_.begin() + static_cast<std::ptrdiff_t>(size_));
+        size_ += n;
+        return *this;
+    }
+    // Thousandths as a decimal number without needless digits: 12000, 0.5.
+    Sentence& milli(std::int64_t milli)
+    {
+        if (milli < 0) *this << "-";
+        const std::uint64_t size = milli < 0 ? 0 - static_cast<std::uint64_t>(milli) : static_cast<std::uint64_t>(milli);
+        number(size / 1000);
+        if (size % 1000 == 0) return *this;
+        std::array<char, 4> digits{'.', static_cast<char>('0' + size / 100 % 10), static_cast<char>('0' + size / 10 % 10),
+            static_cast<char>('0' + size % 10)};
+        std::size_t n = digits.size();
+        while (digits[n - 1] == '0') --n;
+        return *this << std::string_view{digits.data(), n};
+    }
+    std::string_view view() const { return {chars_.data(), size_}; }
+
+private:
+    void number(std::uint64_t n)
+    {
+        std::array<char, 20> digits{};
+        const auto end = std::to_chars(digits.data(), digits.data() + digits.size(), n).ptr;
+        *this << std::string_view{digits.data(), static_cast<std::size_t>(end - digits.data())};
+    }
+    std::array<char, 120> chars_{};
+    std::size_t size_ = 0;
+};
+
+bool refuse(CommandResult& result, CommandCode code, std::string_view text)
+{
+    result.code = code;
+    result.text.assign(text);
+    return false;
+}
+
+bool check_power(std::optional<Power> power, Power ceiling, CommandResult& result)
+{
+    Sentence s;
+    if (power && *power < Power{})
+        return refuse(result, CommandCode::out_of_range, (s.milli(power->milli()) << " W is below 0 W").view());
+    if (power && *power > ceiling)
+        return refuse(result, CommandCode::out_of_range,
+            (s.milli(power->milli()) << " W is above the configured maximum ").milli(ceiling.milli()).operator<<(" W").view());
+    return true;
+}
+
+bool check_current(std::optional<Current> current, CommandResult& result)
+{
+    Sentence s;
+    if (current && *current < Current{})
+        return refuse(result, CommandCode::out_of_range, (s.milli(current->milli()) << " A is below 0 A").view());
+    return true;
+}
+
+bool check_time_to_live(std::optional<Duration> ttl, CommandResult& result)
+{
+    if (!ttl) return true;
+    Sentence s;
+    constexpr auto ms = [](Duration d) { return d / 1ms; };
+    if (*ttl < Operator::shortest_time_to_live)
+        return refuse(result, CommandCode::out_of_range,
+            (s.milli(ms(*ttl)) << " s is below the shortest time-to-live ").milli(ms(Operator::shortest_time_to_live)).operator<<(" s").view());
+    if (*ttl > Operator::longest_time_to_live)
+        return refuse(result, CommandCode::out_of_range,
+            (s.milli(ms(*ttl)) << " s is above the longest time-to-live ").milli(ms(Operator::longest_time_to_live)).operator<<(" s").view());
+    return true;
+}
+
+}  // namespace
+
+Operator::Operator(const BatteryConfig& config)
+    : charge_bounds_{config.max_charge, std::min(config.charge, config.max_charge)},
+      discharge_bounds_{config.max_discharge, std::min(config.discharge, config.max_discharge)}, charge_{unlimited(charge_bounds_)},
+      discharge_{unlimited(discharge_bounds_)}
+{
+    publish();
+}
+
+CommandResult Operator::apply(const Command& command, Instant now)
+{
+    CommandResult result;
+    result.kind = command.kind;
+    result.id = command.id;
+    result.ticket = command.ticket;
+    result.received = command.received;
+    result.answered = now;
+    expire(now);
+    if (check_limits(command, result)) {
+        const Operator before = *this;
+        set(command, now);
+        const bool request = command.kind == CommandKind::ping || (command.kind == CommandKind::contactor && command.on);
+        const bool changed = request || !(state_ == before.state_) || !(charge_ == before.charge_) || !(discharge_ == before.discharge_);
+        result.code = changed ? CommandCode::ok : CommandCode::unchanged;
+        result.text.assign(changed ? "done" : "as it was");
+    }
+    result.status = state_;
+    return result;
+}
+
+bool Operator::check_limits(const Command& command, CommandResult& result) const
+{
+    switch (command.kind) {
+    case CommandKind::max_charge:
+        if (!command.charge_power) return refuse(result, CommandCode::bad_payload, "no power given");
+        return check_power(command.charge_power, charge_bounds_.ceiling, result);
+    case CommandKind::max_discharge:
+        if (!command.discharge_power) return refuse(result, CommandCode::bad_payload, "no power given");
+        return check_power(command.discharge_power, discharge_bounds_.ceiling, result);
+    case CommandKind::limits:
+        if (!command.charge_power && !command.discharge_power && !command.charge_current && !command.discharge_current)
+            return refuse(result, CommandCode::bad_payload, "no limit given");
+        return check_power(command.charge_power, charge_bounds_.ceiling, result) &&
+               check_power(command.discharge_power, discharge_bounds_.ceiling, result) &&
+               check_current(command.charge_current, result) && check_current(command.discharge_current, result) &&
+               check_time_to_live(command.time_to_live, result);
+    case CommandKind::charge:
+    case CommandKind::discharge:
+    case CommandKind::pause:
+    case CommandKind::contactor:
+    case CommandKind::ping: return true;
+    }
+    return refuse(result, CommandCode::unknown_command, "no such command");
+}
+
+void Operator::set(const Command& command, Instant now)
+{
+    switch (command.kind) {
+    case CommandKind::charge: state_.charge = command.on; break;
+    case CommandKind::discharge: state_.discharge = command.on; break;
+    case CommandKind::pause: state_.paused = command.on; break;
+    case CommandKind::contactor:
+        state_.contactors_open = !command.on;
+        close_requested_ = command.on;
+        break;
+    case CommandKind::max_charge:
+        charge_ = commanded(command.charge_power, {}, Command{}, charge_bounds_, now);
+        break;
+    case CommandKind::max_discharge:
+        discharge_ = commanded(command.discharge_power, {}, Command{}, discharge_bounds_, now);
+        break;
+    case CommandKind::limits: set_limits(command, now); break;
+    case CommandKind::ping: break;
+    }
+    publish();
+}
+
+void Operator::set_limits(const Command& command, Instant now)
+{
+    if (command.charge_power || command.charge_current)
+        charge_ = commanded(command.charge_power, command.charge_current, command, charge_bounds_, now);
+    if (command.discharge_power || command.discharge_current)
+        discharge_ = commanded(command.discharge_power, command.discharge_current, command, discharge_bounds_, now);
+}
+
+Operator::Limit Operator::commanded(
+    std::optional<Power> power, std::optional<Current> current, const Command& command, const Bounds& bounds, Instant now)
+{
+    Limit limit{power.value_or(bounds.normal), current, {}, false, true};
+    if (command.time_to_live) {
+        limit.expires = after(now, *command.time_to_live);
+        limit.zero_on_expiry = command.zero_on_expiry;
+    }
+    else if (limit.power == bounds.normal && !current)
+        limit.commanded = false;  // back to what the configuration says
+    return limit;
+}
+
+bool Operator::expire(Instant now)
+{
+    bool changed = false;
+    const auto one = [&](Limit& limit, const Bounds& bounds) {
+        if (!limit.expires || now < *limit.expires) return;
+        limit = after_expiry(limit, bounds);
+        changed = true;
+    };
+    one(charge_, charge_bounds_);
+    one(discharge_, discharge_bounds_);
+    if (changed) publish();
+    return changed;
+}
+
+Instant Operator::next_expiry() const { return state_.limits_expire.value_or(end_of_time); }
+
+Operator::Limit Operator::after_expiry(const Limit& limit, const Bounds& bounds)
+{
+    if (!limit.expires) return limit;
+    return limit.zero_on_expiry ? Limit{Power{}, {}, {}, false, true} : unlimited(bounds);
+}
+
+OperatorState Operator::persistent() const
+{
+    Operator later = *this;
+    later.charge_ = after_expiry(charge_, charge_bounds_);
+    later.discharge_ = after_expiry(discharge_, discharge_bounds_);
+    later.publish();
+    return later.state_;
+}
+
+void Operator::restore(const OperatorState& kept)
+{
+    state_.charge = kept.charge;
+    state_.discharge = kept.discharge;
+    state_.paused = kept.paused;
+    state_.contactors_open = kept.contactors_open;
+    charge_ = restored(kept.max_charge, kept.max_charge_current, kept.charge_limit_default, charge_bounds_);
+    discharge_ = restored(kept.max_discharge, kept.max_discharge_current, kept.discharge_limit_default, discharge_bounds_);
+    publish();
+}
+
+Operator::Limit Operator::restored(Power power, std::optional<Current> current, bool is_default, const Bounds& bounds)
+{
+    if (is_default) return unlimited(bounds);
+    if (current) current = std::max(*current, Current{});
+    return {std::clamp(power, Power{}, bounds.ceiling), current, {}, false, true};
+}
+
+void Operator::reconfigure(const BatteryConfig& config)
+{
+    charge_bounds_ = {config.max_charge, std::min(config.charge, config.max_charge)};
+    discharge_bounds_ = {config.max_discharge, std::min(config.discharge, config.max_discharge)};
+    charge_ = reconfigured(charge_, charge_bounds_);
+    discharge_ = reconfigured(discharge_, discharge_bounds_);
+    publish();
+}
+
+Operator::Limit Operator::reconfigured(const Limit& limit, const Bounds& bounds)
+{
+    if (!limit.commanded) return unlimited(bounds);
+    Limit cut = limit;
+    cut.power = std::min(cut.power, bounds.ceiling);
+    return cut;
+}
+
+bool Operator::take_close_request()
+{
+    const bool requested = close_requested_;
+    close_requested_ = false;
+    return requested;
+}
+
+void Operator::publish()
+{
+    state_.max_charge = charge_.power;
+    state_.max_discharge = discharge_.power;
+    state_.max_charge_current = charge_.current;
+    state_.max_discharge_current = discharge_.current;
+    state_.charge_limit_default = !charge_.commanded;
+    state_.discharge_limit_default = !discharge_.commanded;
+    // One time for both: the next that ends.
+    const bool discharge_first = discharge_.expires && (!charge_.expires || *discharge_.expires < *charge_.expires);
+    const Limit& next = discharge_first ? discharge_ : charge_;
+    state_.limits_expire = next.expires;
+    state_.zero_on_expiry = next.zero_on_expiry;
+}
+
+}  // namespace batgw
