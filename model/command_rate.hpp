@@ -31,8 +31,8 @@ class CommandRate {
 public:
     enum class Answer : std::uint8_t {
         pass,
-        refuse,         // too many: to be answered `rate_limited`
-        refuse_silently // too many, and one was answered within this second (MQTT-052)
+        refuse,          // too many: to be answered `rate_limited`
+        refuse_silently  // too many, and one was answered within this second (MQTT-052)
     };
     // `exempt`: only_restricts(), or a payload of which nothing more is known than that it says so.
     constexpr Answer ask(bool exempt, Instant now)

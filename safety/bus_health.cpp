@@ -57,9 +57,12 @@ void BusHealth::count_drops(std::uint64_t total, Instant now)
     drops_[static_cast<std::size_t>(second % static_cast<std::int64_t>(drops_.size()))] += more;
     drops_sum_ += more;
 
-    if (drops_sum_ > drops_block) drops_level_ = FaultClass::block;
-    else if (drops_sum_ == 0) drops_level_ = FaultClass::none;
-    else if (drops_sum_ > drops_warn && drops_level_ == FaultClass::none) drops_level_ = FaultClass::warn;
+    if (drops_sum_ > drops_block)
+        drops_level_ = FaultClass::block;
+    else if (drops_sum_ == 0)
+        drops_level_ = FaultClass::none;
+    else if (drops_sum_ > drops_warn && drops_level_ == FaultClass::none)
+        drops_level_ = FaultClass::warn;
 }
 
 void BusHealth::add_drops(const BusStatus& status, Result& result) const
@@ -123,8 +126,10 @@ void BusHealth::add_foreign(const BusStatus& status, bool ever_sent, Result& res
     const bool undecided = !ever_sent && foreign_count_ > 0 && now - foreign_at_ < first_foreign_mute;
     result.open = conflict_running_ && battery;
     result.mute = conflict_at_start_ || undecided || (battery && opened_for_conflict_);
-    if (conflict_at_start_) result.faults.push_back(about(FaultId::id_conflict, FaultClass::trip, Direction::both, status));
-    else if (conflict_running_) result.faults.push_back(about(FaultId::id_conflict, FaultClass::block, Direction::both, status));
+    if (conflict_at_start_)
+        result.faults.push_back(about(FaultId::id_conflict, FaultClass::trip, Direction::both, status));
+    else if (conflict_running_)
+        result.faults.push_back(about(FaultId::id_conflict, FaultClass::block, Direction::both, status));
 }
 
 }  // namespace batgw

@@ -1,11 +1,10 @@
 // How one bus is doing, as fault conditions (SAFE-006, SAFE-185, SAFE-251, SAFE-261 to 263).
 #pragma once
 
-#include "safety/conditions.hpp"
-
 #include "model/bus_status.hpp"
 #include "model/fault.hpp"
 #include "model/time.hpp"
+#include "safety/conditions.hpp"
 
 #include <array>
 #include <cstddef>
@@ -17,8 +16,8 @@ namespace batgw {
 // What the transmit port of this bus says of itself.
 struct TxHealth {
     bool ever_sent = false;
-    bool refusing = false;   // SAFE-006
-    bool starved = false, dead = false;   // SAFE-263
+    bool refusing = false;               // SAFE-006
+    bool starved = false, dead = false;  // SAFE-263
 };
 
 class BusHealth {
@@ -27,22 +26,24 @@ public:
     explicit BusHealth(Device device) : device_{device} {}
 
     struct Result {
-        // Details carry the interface's name. RX_DROPS and ID_CONFLICT end after a quiet minute: the hold of the fault catalogue is in it.
+        // Details carry the interface's name. RX_DROPS and ID_CONFLICT end after a quiet minute: the hold of the fault catalogue
+        // is in it.
         Conditions faults;
-        bool up = false;           // can send and receive
-        bool dead = false;         // nothing got out for 10 s: the link counts as lost
-        bool open = false;         // foreign sender on a battery bus: controlled opening (SAFE-185)
-        bool mute = false;         // never transmit here
+        bool up = false;    // can send and receive
+        bool dead = false;  // nothing got out for 10 s: the link counts as lost
+        bool open = false;  // foreign sender on a battery bus: controlled opening (SAFE-185)
+        bool mute = false;  // never transmit here
     };
     // `opened`: our contactors are proven open, or not ours: the controlled opening is over.
     // To be called at least once a second.
     Result update(const BusStatus& status, const TrafficCounters& traffic, const TxHealth& tx, bool opened, Instant now);
 
-    static constexpr std::uint64_t drops_warn = 10, drops_block = 100;   // per minute, SAFE-261
-    static constexpr unsigned bus_off_many = 5;                          // in 10 min, SAFE-262
+    static constexpr std::uint64_t drops_warn = 10, drops_block = 100;  // per minute, SAFE-261
+    static constexpr unsigned bus_off_many = 5;                         // in 10 min, SAFE-262
     static constexpr Duration bus_off_window = 600s;
-    static constexpr Duration foreign_clear = 60s;                       // SAFE-185
-    static constexpr Duration first_foreign_mute = 10s;  // ours: one foreign frame before our first delays that, so the second can decide
+    static constexpr Duration foreign_clear = 60s;  // SAFE-185
+    static constexpr Duration first_foreign_mute =
+        10s;  // ours: one foreign frame before our first delays that, so the second can decide
     static constexpr std::uint64_t foreign_frames = 2;
 
 private:
@@ -67,9 +68,9 @@ private:
     std::uint64_t bus_off_seen_ = 0;
     // Foreign sender.
     std::uint64_t foreign_seen_ = 0;
-    std::uint64_t foreign_count_ = 0;   // since the last quiet minute, at most two
-    Instant foreign_at_{};           // of the last one
-    bool conflict_at_start_ = false; // TRIP, for good
+    std::uint64_t foreign_count_ = 0;  // since the last quiet minute, at most two
+    Instant foreign_at_{};             // of the last one
+    bool conflict_at_start_ = false;   // TRIP, for good
     bool conflict_running_ = false;
     bool opened_for_conflict_ = false;
 };

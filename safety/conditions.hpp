@@ -1,4 +1,5 @@
-// Fault conditions as a component sees them now. Persistence, holds and latching are the fault table's business; `since` is not filled.
+// Fault conditions as a component sees them now. Persistence, holds and latching are the fault table's business; `since` is not
+// filled.
 #pragma once
 
 #include "model/fault.hpp"

@@ -24,7 +24,7 @@ bool reported_open(const ContactorInput& in)
 {
     if (in.gives_feedback && in.feedback == ContactorFeedback::closed) return false;
     return in.phase == ContactorPhase::open || in.phase == ContactorPhase::settling ||
-           (in.opened_by_itself && in.feedback == ContactorFeedback::open);
+        (in.opened_by_itself && in.feedback == ContactorFeedback::open);
 }
 
 // Nothing has been heard that an order could be based on (SAFE-161 (a)).
@@ -81,7 +81,8 @@ ContactorOutput ContactorMachine::evaluate(const ContactorInput& in, Instant now
     out.faults = faults(in);
     out.close_wanted = requested_ || (state_ == ContactorState::open && may_close_unasked(now));
     out.is_open = proven_open(in);
-    out.opening = state_ == ContactorState::opening || state_ == ContactorState::open_verify || state_ == ContactorState::emergency;
+    out.opening =
+        state_ == ContactorState::opening || state_ == ContactorState::open_verify || state_ == ContactorState::emergency;
     stopping(in, now, out);
     return out;
 }
@@ -126,8 +127,10 @@ void ContactorMachine::step(const ContactorInput& in, OpenCause causes, Instant 
 // SAFE-161 (a), (b): listen first; a pack found closed is held closed.
 void ContactorMachine::step_init(const ContactorInput& in, Instant now)
 {
-    if (closed(in)) go(ContactorState::closed, now);
-    else if (proven_open(in)) go(ContactorState::open, now);
+    if (closed(in))
+        go(ContactorState::closed, now);
+    else if (proven_open(in))
+        go(ContactorState::open, now);
 }
 
 void ContactorMachine::step_open(const ContactorInput& in, Instant now)
@@ -136,7 +139,8 @@ void ContactorMachine::step_open(const ContactorInput& in, Instant now)
         itself_closed_ = true;
         return begin_opening(OpenCause::battery, now);
     }
-    const bool guarded = guard_ == Waiting::nothing && guards_held_.elapsed(now) >= config_.valid && now - started_ >= config_.boot_inhibit;
+    const bool guarded =
+        guard_ == Waiting::nothing && guards_held_.elapsed(now) >= config_.valid && now - started_ >= config_.boot_inhibit;
     if (guarded && (requested_ || may_close_unasked(now))) begin_closing(in, now);
 }
 
@@ -159,9 +163,10 @@ void ContactorMachine::step_precharge(const ContactorInput& in, OpenCause causes
         cooling_ = true;
         cooldown_until_ = now + config_.cooldown;
         go(ContactorState::open_verify, now);
-    }
-    else if (closed(in) && in.phase == ContactorPhase::closed) go(ContactorState::closed, now);
-    else if (in.close_failures != failures_seen_ || now - since_ >= config_.close_total) close_failed(now);
+    } else if (closed(in) && in.phase == ContactorPhase::closed)
+        go(ContactorState::closed, now);
+    else if (in.close_failures != failures_seen_ || now - since_ >= config_.close_total)
+        close_failed(now);
 }
 
 // SAFE-146.
@@ -184,8 +189,8 @@ void ContactorMachine::step_closed(const ContactorInput& in, OpenCause causes, I
         itself_opened_ = true;
         opened_for_ = OpenCause::battery | causes;
         go(ContactorState::open_verify, now);
-    }
-    else if (any(causes)) begin_opening(causes, now);
+    } else if (any(causes))
+        begin_opening(causes, now);
 }
 
 void ContactorMachine::begin_opening(OpenCause causes, Instant now)
@@ -203,8 +208,10 @@ void ContactorMachine::step_opening(const ContactorInput& in, OpenCause causes, 
 {
     opened_for_ |= causes;
     update_current(in, opening_since_ + config_.open_min_wait);
-    if (reported_open(in) && !itself_closed_) go(ContactorState::open_verify, now);
-    else if (in.hurry || may_open_now(in, now)) order_open(in, now);
+    if (reported_open(in) && !itself_closed_)
+        go(ContactorState::open_verify, now);
+    else if (in.hurry || may_open_now(in, now))
+        order_open(in, now);
 }
 
 // Only samples taken from `earliest` on count: what flowed before says nothing.
@@ -382,8 +389,10 @@ Conditions ContactorMachine::faults(const ContactorInput& in) const
     if (feedback_tripped_) add(FaultId::contactor_feedback, FaultClass::trip);
     if (in.not_opening) add(FaultId::contactor_not_open, FaultClass::block);
     // Afterwards it only tells why they are open: a BLOCK that lasted until the next closing would forbid just that.
-    if (itself_opened_) add(FaultId::opened_by_itself, FaultClass::block);
-    else if (in.opened_by_itself) add(FaultId::opened_by_itself, FaultClass::warn);
+    if (itself_opened_)
+        add(FaultId::opened_by_itself, FaultClass::block);
+    else if (in.opened_by_itself)
+        add(FaultId::opened_by_itself, FaultClass::warn);
     if (itself_closed_ || in.closed_by_itself) add(FaultId::closed_by_itself, FaultClass::block);
     if (config_.link_synthetic) add(FaultId::link_synthetic, FaultClass::warn);
     return c;
@@ -400,7 +409,7 @@ void ContactorMachine::stopping(const ContactorInput& in, Instant now, Contactor
         return;
     }
     const bool at_rest = state_ == ContactorState::init || state_ == ContactorState::open || state_ == ContactorState::cooldown ||
-                         state_ == ContactorState::lockout;
+        state_ == ContactorState::lockout;
     const bool nothing_to_do = listening(in) || (at_rest && out.verdict.order == ContactorOrder::keep);
     const bool enough = out.is_open || nothing_to_do || (in.hurry && in.feedback == ContactorFeedback::open);
     out.stop_done = enough || waited >= stop_limit;

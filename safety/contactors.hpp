@@ -1,16 +1,15 @@
 // Main contactors: when they may close, how they open, what happens when they do not do as told (SAFE-140 to 161).
 //
-// The machine decides; an executor acts and reports its phase. In `bms_command` mode the executor is the battery driver, which runs the
-// pack's own precharge; coils on GPIO will be another one. In `none` mode the state is reported as seen.
+// The machine decides; an executor acts and reports its phase. In `bms_command` mode the executor is the battery driver, which
+// runs the pack's own precharge; coils on GPIO will be another one. In `none` mode the state is reported as seen.
 #pragma once
-
-#include "safety/conditions.hpp"
 
 #include "model/battery_state.hpp"
 #include "model/config.hpp"
 #include "model/driver.hpp"
 #include "model/time.hpp"
 #include "model/verdict.hpp"
+#include "safety/conditions.hpp"
 
 #include <array>
 #include <cstddef>
@@ -22,19 +21,25 @@ namespace batgw {
 // Why contactors are to be open. A set of bits.
 enum class OpenCause : std::uint16_t {
     none = 0,
-    battery_link = 1,    // SAFE-170
-    inverter_link = 2,   // SAFE-181
-    black_start = 4,     // SAFE-183
+    battery_link = 1,   // SAFE-170
+    inverter_link = 2,  // SAFE-181
+    black_start = 4,    // SAFE-183
     operator_ = 8,
-    stop = 16,           // SAFE-217, with on_exit: open
+    stop = 16,  // SAFE-217, with on_exit: open
     trip = 32,
-    emergency = 64,      // SAFE-155
+    emergency = 64,        // SAFE-155
     foreign_sender = 128,  // SAFE-185, battery bus
-    fault = 256,         // a BLOCK that says so
-    battery = 512        // the pack opened or closed by itself; set by the machine
+    fault = 256,           // a BLOCK that says so
+    battery = 512          // the pack opened or closed by itself; set by the machine
 };
-constexpr OpenCause operator|(OpenCause a, OpenCause b) { return static_cast<OpenCause>(static_cast<unsigned>(a) | static_cast<unsigned>(b)); }
-constexpr OpenCause operator&(OpenCause a, OpenCause b) { return static_cast<OpenCause>(static_cast<unsigned>(a) & static_cast<unsigned>(b)); }
+constexpr OpenCause operator|(OpenCause a, OpenCause b)
+{
+    return static_cast<OpenCause>(static_cast<unsigned>(a) | static_cast<unsigned>(b));
+}
+constexpr OpenCause operator&(OpenCause a, OpenCause b)
+{
+    return static_cast<OpenCause>(static_cast<unsigned>(a) & static_cast<unsigned>(b));
+}
 constexpr OpenCause& operator|=(OpenCause& a, OpenCause b) { return a = a | b; }
 constexpr bool any(OpenCause set) { return set != OpenCause::none; }
 // After these alone, contactors close again by themselves (SAFE-158).
@@ -45,23 +50,23 @@ struct ContactorInput {
     ContactorPhase phase = ContactorPhase::none;
     ContactorState closing_step = ContactorState::precharge;  // what `closing` is shown as
     bool gives_feedback = false;
-    std::optional<ContactorFeedback> feedback;   // fresh only
-    std::optional<Current> current;              // fresh only
-    Instant current_at{};                        // when that sample was received
+    std::optional<ContactorFeedback> feedback;  // fresh only
+    std::optional<Current> current;             // fresh only
+    Instant current_at{};                       // when that sample was received
     bool opened_by_itself = false, closed_by_itself = false, feedback_wrong = false, silent_start = false, not_opening = false;
     unsigned close_failures = 0;
 
     // Guards that the judge knows (SAFE-141).
-    bool bus_up = false;              // both buses can send
-    bool data_fresh = false;          // all required battery signals
-    bool identity_known = false;      // cell count and the like, where the driver wants them
-    bool fault_free = false;          // no BLOCK CD, TRIP or EMERGENCY
-    bool permitted = false;           // by the battery, where it declares a permission; else true
-    bool inverter_present = false;    // alive, or information only, or black start allowed
+    bool bus_up = false;            // both buses can send
+    bool data_fresh = false;        // all required battery signals
+    bool identity_known = false;    // cell count and the like, where the driver wants them
+    bool fault_free = false;        // no BLOCK CD, TRIP or EMERGENCY
+    bool permitted = false;         // by the battery, where it declares a permission; else true
+    bool inverter_present = false;  // alive, or information only, or black start allowed
 
-    OpenCause causes = OpenCause::none;   // that hold now
-    bool stop = false;                // orderly stop asked for
-    bool hurry = false;               // asked for again: no more waiting
+    OpenCause causes = OpenCause::none;  // that hold now
+    bool stop = false;                   // orderly stop asked for
+    bool hurry = false;                  // asked for again: no more waiting
 };
 ContactorInput contactor_input(const BatteryState& battery, const BatteryProfile& profile, Instant now);
 
@@ -69,11 +74,11 @@ struct ContactorOutput {
     ContactorVerdict verdict;
     Waiting waiting = Waiting::nothing;  // first guard that keeps them from closing; nothing while closed
     Conditions faults;
-    bool close_wanted = false;     // a request waits for its guards, or automation would close
-    bool is_open = false;          // proven: fresh feedback (or an executor without one) says open and its sequence is over
-    bool opening = false;          // from the cause to proven open: grants are zero
-    bool stop_done = false;        // nothing more to wait for in an orderly stop (SAFE-217)
-    bool maybe_closed = false;     // stop_done because time ran out: the pack may still be closed
+    bool close_wanted = false;  // a request waits for its guards, or automation would close
+    bool is_open = false;       // proven: fresh feedback (or an executor without one) says open and its sequence is over
+    bool opening = false;       // from the cause to proven open: grants are zero
+    bool stop_done = false;     // nothing more to wait for in an orderly stop (SAFE-217)
+    bool maybe_closed = false;  // stop_done because time ran out: the pack may still be closed
 };
 
 class ContactorMachine {
@@ -83,13 +88,13 @@ public:
     // To be called at least every 100 ms, and at once when an input changed.
     ContactorOutput evaluate(const ContactorInput& in, Instant now);
 
-    // An operator asks for close. False: not now, and it is not kept (SAFE-142): already closed or closing, opening, cooling down, locked
-    // out, or one is pending already.
+    // An operator asks for close. False: not now, and it is not kept (SAFE-142): already closed or closing, opening, cooling
+    // down, locked out, or one is pending already.
     bool request_close(Instant now);
     bool request_pending() const { return requested_.has_value(); }
 
     void reconfigure(const SafetyConfig::Contactors& config) { config_ = config; }
-    ContactorState state() const { return state_; }   // the machine's own; evaluate() may show UNKNOWN instead
+    ContactorState state() const { return state_; }  // the machine's own; evaluate() may show UNKNOWN instead
 
     static constexpr Duration request_lifetime = 60s;           // SAFE-142
     static constexpr Duration feedback_wrong_for = 200ms;       // SAFE-148
@@ -155,16 +160,16 @@ private:
     SafetyConfig::Contactors config_;
     Instant started_;
     ContactorState state_ = ContactorState::init;
-    Instant since_{};                         // of state_
+    Instant since_{};  // of state_
 
     // Closing.
-    Waiting guard_ = Waiting::bus;            // first that fails now
+    Waiting guard_ = Waiting::bus;  // first that fails now
     Held guards_held_, guards_fail_;
-    std::optional<Instant> requested_;        // a pending request by hand
-    unsigned failures_seen_ = 0;              // of the executor's count
+    std::optional<Instant> requested_;  // a pending request by hand
+    unsigned failures_seen_ = 0;        // of the executor's count
     Times<8> failures_;
-    Times<64> closings_;                      // by automation
-    Times<8> reclosings_;                     // those of them after an opening
+    Times<64> closings_;   // by automation
+    Times<8> reclosings_;  // those of them after an opening
     bool cooling_ = false, locked_out_ = false, precharge_failed_ = false;
     Instant cooldown_until_{};
 
@@ -172,13 +177,13 @@ private:
     OpenCause opened_for_ = OpenCause::none;  // all causes of the last opening
     Instant opening_since_{};
     bool open_ordered_ = false;
-    std::optional<Instant> low_since_;        // first and last of an unbroken run of low current samples
+    std::optional<Instant> low_since_;  // first and last of an unbroken run of low current samples
     Instant low_until_{};
     unsigned opened_under_load_ = 0;
     std::optional<Instant> stop_since_;
 
     // What the pack did by itself.
-    bool itself_opened_ = false, itself_closed_ = false;   // until proven open
+    bool itself_opened_ = false, itself_closed_ = false;  // until proven open
     Held feedback_wrong_;
     bool feedback_tripped_ = false;
 };

@@ -13,8 +13,10 @@ BatteryLink::Result BatteryLink::update(
     r.age = now > *heard ? now - *heard : Duration{};
     const bool silent = r.age >= config.link_lost || bus_dead;
     const Duration fresh_for = fresh_.update(data_fresh && !silent, now);
-    if (silent) lost_ = true;
-    else if (lost_ && fresh_.running() && fresh_for >= return_time) lost_ = false;
+    if (silent)
+        lost_ = true;
+    else if (lost_ && fresh_.running() && fresh_for >= return_time)
+        lost_ = false;
     r.lost = lost_;
     r.alive = !lost_;
     r.open = r.age >= config.link_lost_open;
@@ -45,8 +47,7 @@ BlackStart::Result BlackStart::update(bool closed, bool inverter_alive, const Sa
     if (!closed || inverter_alive) {
         waiting_ = false;
         if (!closed) gave_up_now_ = false;
-    }
-    else if (!was_closed_ && config.black_start) {
+    } else if (!was_closed_ && config.black_start) {
         waiting_ = true;
         closed_at_ = now;
         tries_[next_] = now;

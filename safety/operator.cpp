@@ -5,11 +5,17 @@
 #include <charconv>
 #include <cstddef>
 #include <cstdint>
+#include <limits>
 #include <string_view>
 
 namespace batgw {
 
 namespace {
+
+// Thousandths, to be written as a decimal number without needless digits: 12000, 0.5.
+struct Milli {
+    std::int64_t count;
+};
 
 // A sentence in place: no allocation after start.
 class Sentence {
@@ -21,11 +27,11 @@ public:
         size_ += n;
         return *this;
     }
-    // Thousandths as a decimal number without needless digits: 12000, 0.5.
-    Sentence& milli(std::int64_t milli)
+    Sentence& operator<<(Milli milli)
     {
-        if (milli < 0) *this << "-";
-        const std::uint64_t size = milli < 0 ? 0 - static_cast<std::uint64_t>(milli) : static_cast<std::uint64_t>(milli);
+        if (milli.count < 0) *this << "-";
+        const auto bits = static_cast<std::uint64_t>(milli.count);
+        const std::uint64_t size = milli.count < 0 ? 0 - bits : bits;
         number(size / 1000);
         if (size % 1000 == 0) return *this;
         std::array<char, 4> digits{'.', static_cast<char>('0' + size / 100 % 10), static_cast<char>('0' + size / 10 % 10),
@@ -54,44 +60,45 @@ bool refuse(CommandResult& result, CommandCode code, std::string_view text)
     return false;
 }
 
-bool check_power(std::optional<Power> power, Power ceiling, CommandResult& result)
+// Numbers are thousandths of `unit`. `maximum` tells what the bound is.
+bool check_range(std::int64_t milli, std::int64_t min, std::int64_t max, std::string_view unit, std::string_view minimum,
+    std::string_view maximum, CommandResult& result)
 {
+    if (milli >= min && milli <= max) return true;
     Sentence s;
-    if (power && *power < Power{})
-        return refuse(result, CommandCode::out_of_range, (s.milli(power->milli()) << " W is below 0 W").view());
-    if (power && *power > ceiling)
-        return refuse(result, CommandCode::out_of_range,
-            (s.milli(power->milli()) << " W is above the configured maximum ").milli(ceiling.milli()).operator<<(" W").view());
-    return true;
+    s << Milli{milli} << " " << unit;
+    if (milli < min)
+        s << " is below " << minimum << Milli{min};
+    else
+        s << " is above " << maximum << Milli{max};
+    s << " " << unit;
+    return refuse(result, CommandCode::out_of_range, s.view());
 }
 
+bool check_power(std::optional<Power> power, Power ceiling, CommandResult& result)
+{
+    return !power || check_range(power->milli(), 0, ceiling.milli(), "W", "", "the configured maximum ", result);
+}
+
+// The configuration knows no highest current: the power limit holds besides.
 bool check_current(std::optional<Current> current, CommandResult& result)
 {
-    Sentence s;
-    if (current && *current < Current{})
-        return refuse(result, CommandCode::out_of_range, (s.milli(current->milli()) << " A is below 0 A").view());
-    return true;
+    return !current || check_range(current->milli(), 0, std::numeric_limits<std::int64_t>::max(), "A", "", "", result);
 }
 
 bool check_time_to_live(std::optional<Duration> ttl, CommandResult& result)
 {
-    if (!ttl) return true;
-    Sentence s;
-    constexpr auto ms = [](Duration d) { return d / 1ms; };
-    if (*ttl < Operator::shortest_time_to_live)
-        return refuse(result, CommandCode::out_of_range,
-            (s.milli(ms(*ttl)) << " s is below the shortest time-to-live ").milli(ms(Operator::shortest_time_to_live)).operator<<(" s").view());
-    if (*ttl > Operator::longest_time_to_live)
-        return refuse(result, CommandCode::out_of_range,
-            (s.milli(ms(*ttl)) << " s is above the longest time-to-live ").milli(ms(Operator::longest_time_to_live)).operator<<(" s").view());
-    return true;
+    return !ttl ||
+        check_range(*ttl / 1ms, Operator::shortest_time_to_live / 1ms, Operator::longest_time_to_live / 1ms, "s",
+            "the shortest time-to-live ", "the longest time-to-live ", result);
 }
 
 }  // namespace
 
 Operator::Operator(const BatteryConfig& config)
     : charge_bounds_{config.max_charge, std::min(config.charge, config.max_charge)},
-      discharge_bounds_{config.max_discharge, std::min(config.discharge, config.max_discharge)}, charge_{unlimited(charge_bounds_)},
+      discharge_bounds_{config.max_discharge, std::min(config.discharge, config.max_discharge)},
+      charge_{unlimited(charge_bounds_)},
       discharge_{unlimited(discharge_bounds_)}
 {
     publish();
@@ -110,7 +117,8 @@ CommandResult Operator::apply(const Command& command, Instant now)
         const Operator before = *this;
         set(command, now);
         const bool request = command.kind == CommandKind::ping || (command.kind == CommandKind::contactor && command.on);
-        const bool changed = request || !(state_ == before.state_) || !(charge_ == before.charge_) || !(discharge_ == before.discharge_);
+        const bool changed =
+            request || !(state_ == before.state_) || !(charge_ == before.charge_) || !(discharge_ == before.discharge_);
         result.code = changed ? CommandCode::ok : CommandCode::unchanged;
         result.text.assign(changed ? "done" : "as it was");
     }
@@ -131,9 +139,9 @@ bool Operator::check_limits(const Command& command, CommandResult& result) const
         if (!command.charge_power && !command.discharge_power && !command.charge_current && !command.discharge_current)
             return refuse(result, CommandCode::bad_payload, "no limit given");
         return check_power(command.charge_power, charge_bounds_.ceiling, result) &&
-               check_power(command.discharge_power, discharge_bounds_.ceiling, result) &&
-               check_current(command.charge_current, result) && check_current(command.discharge_current, result) &&
-               check_time_to_live(command.time_to_live, result);
+            check_power(command.discharge_power, discharge_bounds_.ceiling, result) &&
+            check_current(command.charge_current, result) && check_current(command.discharge_current, result) &&
+            check_time_to_live(command.time_to_live, result);
     case CommandKind::charge:
     case CommandKind::discharge:
     case CommandKind::pause:
@@ -153,9 +161,7 @@ void Operator::set(const Command& command, Instant now)
         state_.contactors_open = !command.on;
         close_requested_ = command.on;
         break;
-    case CommandKind::max_charge:
-        charge_ = commanded(command.charge_power, {}, Command{}, charge_bounds_, now);
-        break;
+    case CommandKind::max_charge: charge_ = commanded(command.charge_power, {}, Command{}, charge_bounds_, now); break;
     case CommandKind::max_discharge:
         discharge_ = commanded(command.discharge_power, {}, Command{}, discharge_bounds_, now);
         break;
@@ -180,8 +186,7 @@ Operator::Limit Operator::commanded(
     if (command.time_to_live) {
         limit.expires = after(now, *command.time_to_live);
         limit.zero_on_expiry = command.zero_on_expiry;
-    }
-    else if (limit.power == bounds.normal && !current)
+    } else if (limit.power == bounds.normal && !current)
         limit.commanded = false;  // back to what the configuration says
     return limit;
 }

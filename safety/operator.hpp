@@ -9,15 +9,15 @@
 
 namespace batgw {
 
-// Commands can only restrict: no limit here is ever above its ceiling (SAFE-191). A limit belongs to a direction and is power, current or
-// both; a command that names a direction replaces that direction's whole limit and its time-to-live (MQTT-053). A power it does not
-// state is the configured operator limit then, a current it does not state is no limit.
+// Commands can only restrict: no limit here is ever above its ceiling (SAFE-191). A limit belongs to a direction and is power,
+// current or both; a command that names a direction replaces that direction's whole limit and its time-to-live (MQTT-053). A
+// power it does not state is the configured operator limit then, a current it does not state is no limit.
 class Operator {
 public:
     explicit Operator(const BatteryConfig& config);
 
-    // All of a command or nothing of it. The answer tells the state after it. Contactor commands: `open` is kept until a `close`; a
-    // `close` is a request that the caller takes and passes to the contactor machine, which alone knows its guards.
+    // All of a command or nothing of it. The answer tells the state after it. Contactor commands: `open` is kept until a `close`;
+    // a `close` is a request that the caller takes and passes to the contactor machine, which alone knows its guards.
     CommandResult apply(const Command& command, Instant now);
     // Ends limits whose time is over (SAFE-195). True when anything changed.
     bool expire(Instant now);
@@ -29,7 +29,8 @@ public:
     void restore(const OperatorState& kept);
     // What to keep over a restart: the state as it will be when all time-to-live is over.
     OperatorState persistent() const;
-    // New ceilings and operator limits (SAFE-241): commanded limits stay, cut down to the ceilings; others follow the configuration.
+    // New ceilings and operator limits (SAFE-241): commanded limits stay, cut down to the ceilings; others follow the
+    // configuration.
     void reconfigure(const BatteryConfig& config);
 
     const OperatorState& state() const { return state_; }
@@ -56,8 +57,8 @@ private:
     static Limit after_expiry(const Limit& limit, const Bounds& bounds);
     static Limit restored(Power power, std::optional<Current> current, bool is_default, const Bounds& bounds);
     static Limit reconfigured(const Limit& limit, const Bounds& bounds);
-    static Limit commanded(std::optional<Power> power, std::optional<Current> current, const Command& command, const Bounds& bounds,
-        Instant now);
+    static Limit commanded(
+        std::optional<Power> power, std::optional<Current> current, const Command& command, const Bounds& bounds, Instant now);
     bool check_limits(const Command& command, CommandResult& result) const;
     void set_limits(const Command& command, Instant now);
     void set(const Command& command, Instant now);

@@ -95,12 +95,13 @@ void TxPort::check(Slot& slot, Instant now, const Stamp& newest)
     const bool by_verdict = slot.rule.carries_verdict;
     const bool unfounded = by_verdict && (slot.stamp.sequence == 0 || now - slot.stamp.verdict_at > verdict_age_max);
     const bool superseded = by_verdict && (newest.charge < slot.stamp.charge || newest.discharge < slot.stamp.discharge);
-    if (now - slot.queued_at > period(slot)) ++dropped_;
+    if (now - slot.queued_at > period(slot))
+        ++dropped_;
     else if (unfounded || superseded) {
         refuse(slot.refusals, now);
         stop_waiting(slot);
-    }
-    else return;
+    } else
+        return;
     slot.pending = false;
 }
 
@@ -200,8 +201,8 @@ bool TxPort::starved(Instant now) const
 // A message that has not got out for so many of its periods, and that its driver still asks for.
 bool TxPort::behind(const Slot& slot, int periods, Instant now)
 {
-    return slot.waiting_since && now - *slot.waiting_since >= periods * period(slot) && now - slot.queued_at <= 2 * period(slot) &&
-           slot.queued_at > *slot.waiting_since;
+    return slot.waiting_since && now - *slot.waiting_since >= periods * period(slot) &&
+        now - slot.queued_at <= 2 * period(slot) && slot.queued_at > *slot.waiting_since;
 }
 
 // Nothing tried for as long is not a failure: a driver that fell silent for a lost link must be able to start anew.

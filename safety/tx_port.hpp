@@ -1,5 +1,5 @@
-// The only way out of the gateway onto one bus (SAFE-006): what is not listed, is too soon, was built from an old verdict or says more
-// than the newest verdict allows is not sent. Each message has one pending slot: newer content replaces older (SAFE-263).
+// The only way out of the gateway onto one bus (SAFE-006): what is not listed, is too soon, was built from an old verdict or says
+// more than the newest verdict allows is not sent. Each message has one pending slot: newer content replaces older (SAFE-263).
 //
 //     port.queue(outbox, now, stamp);
 //     while (const auto frame = port.next(now, newest)) {
@@ -28,8 +28,8 @@ namespace batgw {
 // Of which verdict a frame is.
 struct Stamp {
     Instant verdict_at{};
-    std::uint64_t sequence = 0;   // 0: no verdict yet
-    Power charge, discharge;      // its grants
+    std::uint64_t sequence = 0;  // 0: no verdict yet
+    Power charge, discharge;     // its grants
 };
 
 class TxPort {
@@ -40,9 +40,9 @@ public:
     // The next frame to hand to the bus; then one of sent(), blocked(), discard() follows. `newest`: of the newest verdict.
     std::optional<CanFrame> next(Instant now, const Stamp& newest);
     void sent(Instant now);
-    void blocked(Instant now);   // ENOBUFS: the frame stays, everything waits for the next 5 ms tick
-    void discard();              // bus-off, down, gone: nothing of before is sent afterwards (SAFE-262)
-    void mute(bool on);          // nothing is sent, pending frames are void (SAFE-185, SAFE-244)
+    void blocked(Instant now);  // ENOBUFS: the frame stays, everything waits for the next 5 ms tick
+    void discard();             // bus-off, down, gone: nothing of before is sent afterwards (SAFE-262)
+    void mute(bool on);         // nothing is sent, pending frames are void (SAFE-185, SAFE-244)
 
     // When to call next() again; end_of_time when nothing waits for time.
     Instant wake() const;
@@ -51,26 +51,26 @@ public:
     bool muted() const { return muted_; }
     bool ever_sent() const { return ever_sent_; }
     std::optional<Instant> last_success() const { return ever_sent_ ? std::optional{last_success_} : std::nullopt; }
-    bool refusing(Instant now) const;   // three refusals of one id within 10 s (SAFE-006)
-    bool starved(Instant now) const;    // a message has not got out for three of its periods (SAFE-263)
-    bool dead(Instant now) const;       // tried for 10 s without any success (SAFE-263)
+    bool refusing(Instant now) const;  // three refusals of one id within 10 s (SAFE-006)
+    bool starved(Instant now) const;   // a message has not got out for three of its periods (SAFE-263)
+    bool dead(Instant now) const;      // tried for 10 s without any success (SAFE-263)
     // Adds what this port counted to what is published: refused, dropped, missed.
     void fill(TrafficCounters& counters) const;
 
     static constexpr Duration verdict_age_max = 1s;
-    static constexpr Duration decrease_spacing = 100ms;   // SAFE-091
+    static constexpr Duration decrease_spacing = 100ms;  // SAFE-091
     static constexpr Duration retry_after = 5ms;
     static constexpr Duration dead_after = 10s;
     static constexpr Duration refusal_window = 10s;
-    static constexpr Duration default_period = 1s;        // of rules that state none
-    static constexpr std::size_t pages_max = 8;           // of one paged id
+    static constexpr Duration default_period = 1s;  // of rules that state none
+    static constexpr std::size_t pages_max = 8;     // of one paged id
     static constexpr unsigned refusals_to_block = 3;
 
 private:
     struct Slot {
         TxRule rule{};
-        std::size_t refusals = 0;              // index of its id's refusals
-        std::optional<std::uint8_t> page;      // of paged ids, once used
+        std::size_t refusals = 0;          // index of its id's refusals
+        std::optional<std::uint8_t> page;  // of paged ids, once used
         bool pending = false;
         bool ever_sent = false;
         bool missed_counted = false;
@@ -78,7 +78,7 @@ private:
         Stamp stamp;
         Instant queued_at{};
         std::uint64_t order = 0;
-        Instant sent_queued_at{}, sent_at{};   // of the last one sent
+        Instant sent_queued_at{}, sent_at{};  // of the last one sent
         Stamp sent_stamp;
         std::optional<Instant> waiting_since;  // queued and not sent since
     };
@@ -101,8 +101,8 @@ private:
     static void stop_waiting(Slot& slot);
     static bool behind(const Slot& slot, int periods, Instant now);
 
-    std::vector<Slot> slots_;          // sized at construction
-    std::vector<Refusals> refusals_;   // per rule, and a last one for ids on no list
+    std::vector<Slot> slots_;         // sized at construction
+    std::vector<Refusals> refusals_;  // per rule, and a last one for ids on no list
     std::size_t in_hand_ = 0;
     bool has_in_hand_ = false;
     bool muted_ = false, ever_sent_ = false;
