@@ -10,22 +10,22 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 namespace batgw {
 
+// A variable of this process's environment.
+std::optional<std::string> environment_variable(std::string_view name);
+
 // Where `${NAME}` in a value gets its text from (CONF-003). `given` (-D NAME=value) wins over the environment.
 struct Definitions {
     std::map<std::string, std::string, std::less<>> given;
-    std::function<std::optional<std::string>(std::string_view name)> environment;  // empty: there is none
+    std::function<std::optional<std::string>(std::string_view name)> environment = environment_variable;  // empty: none
 
+    void set(std::string name, std::string value) { given.insert_or_assign(std::move(name), std::move(value)); }
     std::optional<std::string> find(std::string_view name) const;
-    // Takes the argument of -D, "NAME=value". False when it is not of that form; NAME is [A-Za-z_][A-Za-z0-9_]*.
-    bool add(std::string_view argument);
 };
-
-// No -D yet, and the environment of this process.
-Definitions process_definitions();
 
 struct Loaded {
     std::optional<Config> config;       // there when `problems` is empty, and only then

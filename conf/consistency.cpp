@@ -1,0 +1,295 @@
+// Values that are good alone but not together (SAFE-042, SAFE-060, SAFE-062, SAFE-075 and common sense).
+#include "conf/draft.hpp"
+#include "model/chemistry.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <initializer_list>
+
+namespace batgw {
+namespace {
+
+using Keys = std::initializer_list<std::string_view>;
+
+class Checker {
+public:
+    explicit Checker(Draft& draft) : draft_{draft} {}
+
+    // Complains at the last of `keys` in the file, or, when none was written, at the battery's protocol, whose numbers they are.
+    void require(bool good, Keys keys, const std::string& what, const std::string& allowed)
+    {
+        if (good || any_bad(keys)) return;
+        std::string_view key = *keys.begin();
+        Place where = protocol_place();
+        Place last{};
+        for (const std::string_view k : keys)
+            if (const auto w = draft_.written.find(k); w != draft_.written.end() && last < w->second) {
+                key = k;
+                where = last = w->second;
+            }
+        draft_.complain(where, key, what, allowed);
+    }
+
+    // The number of `low` is below that of `high` (or equal, if so).
+    void below(std::string_view low, std::string_view high, bool or_equal, const std::string& rule)
+    {
+        const std::int64_t a = number(low);
+        const std::int64_t b = number(high);
+        if (or_equal ? a <= b : a < b) return;
+        const bool about_low = later(low, high);
+        const std::string_view other = about_low ? high : low;
+        const std::string what = fmt::format("{} is not {}{} {} ({})", text(about_low ? low : high), about_low ? "below" : "above",
+                                             or_equal ? " or equal to" : "", other, text(other));
+        require(false, {high, low}, what, rule);
+    }
+
+    std::int64_t number(std::string_view name) const
+    {
+        const KeyValue v = find_key(name)->get(draft_.config);
+        const auto* n = std::get_if<std::int64_t>(&v);
+        return n != nullptr ? *n : std::numeric_limits<std::int64_t>::max();
+    }
+    std::string text(std::string_view name) const
+    {
+        const Key& key = *find_key(name);
+        const KeyValue value = key.get(draft_.config);
+        const std::string_view unit = std::holds_alternative<std::monostate>(value) ? "" : unit_of(key);
+        return print_value(key, value) + (unit.empty() ? "" : " ") + std::string{unit};
+    }
+    bool any_bad(Keys keys) const
+    {
+        return std::any_of(keys.begin(), keys.end(), [&](std::string_view k) { return draft_.is_bad(k); });
+    }
+    Place protocol_place() const
+    {
+        const auto w = draft_.written.find("battery.protocol");
+        return w != draft_.written.end() ? w->second : Place{1, 1};
+    }
+
+private:
+    // Whether `a` is the one to blame: the one that stands later in the file.
+    bool later(std::string_view a, std::string_view b) const
+    {
+        const auto wa = draft_.written.find(a);
+        const auto wb = draft_.written.find(b);
+        if (wa == draft_.written.end()) return false;
+        return wb == draft_.written.end() || wb->second < wa->second;
+    }
+    Draft& draft_;
+};
+
+void check_cells(Checker& c)
+{
+    const std::string low = "deep < trip < block < clear, and block < cut-off";
+    const std::string high = "clear < block < trip, and target < block";
+    c.below("safety.cell.deep_v", "safety.cell.trip_low_v", false, low);
+    c.below("safety.cell.trip_low_v", "safety.cell.block_low.set_v", false, low);
+    c.below("safety.cell.block_low.set_v", "safety.cell.block_low.clear_v", false, low);
+    c.below("safety.cell.block_low.set_v", "safety.cell.cutoff_v", false, low);
+    c.below("safety.cell.cutoff_v", "safety.cell.target_v", false, "cut-off < target");
+    c.below("safety.cell.target_v", "safety.cell.block_high.set_v", false, high);
+    c.below("safety.cell.block_high.clear_v", "safety.cell.block_high.set_v", false, high);
+    c.below("safety.cell.block_high.set_v", "safety.cell.trip_high_v", false, high);
+    c.below("safety.cell.block_low.clear_v", "safety.cell.block_high.clear_v", false, "released low < released high");
+    const std::string deviation = "warn <= block < trip";
+    c.below("safety.cell.deviation.warn_mv", "safety.cell.deviation.block_mv", true, deviation);
+    c.below("safety.cell.deviation.block_mv", "safety.cell.deviation.trip_mv", false, deviation);
+    c.below("safety.cell.deviation.knee_low_v", "safety.cell.deviation.knee_high_v", false, "low knee < high knee");
+}
+
+// SAFE-063: the limits are halved before the block comes.
+void check_deviation_derate(Checker& c, const SafetyConfig::Cell& cell)
+{
+    c.require(cell.deviation_derate_to <= cell.deviation_block, {"safety.cell.deviation.derate_mv", "safety.cell.deviation.block_mv"},
+              "derate_mv ends above block_mv", "derate <= block");
+}
+
+// First x from which a curve is 0 to its end; nothing when it does not end at 0.
+std::optional<std::int64_t> last_zero(const Curve& curve)
+{
+    std::optional<std::int64_t> x;
+    for (std::size_t i = curve.size(); i-- > 0 && curve[i].y == Percent{};) x = curve[i].x_milli;
+    return x;
+}
+std::optional<std::int64_t> first_zero(const Curve& curve)
+{
+    std::optional<std::int64_t> x;
+    for (std::size_t i = 0; i < curve.size() && curve[i].y == Percent{}; ++i) x = curve[i].x_milli;
+    return x;
+}
+// The top of a curve that rises to it and falls after it; size() when it does something else.
+bool has_one_top(const Curve& curve)
+{
+    std::size_t i = 1;
+    while (i < curve.size() && curve[i - 1].y <= curve[i].y) ++i;
+    while (i < curve.size() && curve[i - 1].y >= curve[i].y) ++i;
+    return i >= curve.size();
+}
+
+// SAFE-074, SAFE-075.
+void check_cell_curves(Checker& c, const SafetyConfig::Cell& cell)
+{
+    constexpr std::string_view up = "safety.cell.charge_curve";
+    constexpr std::string_view down = "safety.cell.discharge_curve";
+    const auto falls = [](const Curve& x) { return std::is_sorted(x.begin(), x.end(), [](const auto& a, const auto& b) { return a.y > b.y; }); };
+    const auto rises = [](const Curve& x) { return std::is_sorted(x.begin(), x.end(), [](const auto& a, const auto& b) { return a.y < b.y; }); };
+    c.require(falls(cell.charge_curve), {up}, "rises", "a higher cell never gives more");
+    c.require(rises(cell.discharge_curve), {down}, "falls", "a lower cell never gives more");
+    const auto top = last_zero(cell.charge_curve);
+    c.require(top.has_value(), {up}, "does not end at 0", "0 at or below block_high.set_v");
+    c.require(!top || *top <= cell.block_high.milli(), {up, "safety.cell.block_high.set_v"},
+              fmt::format("the curve is 0 only from {} V, above block_high.set_v ({})", print_number(top.value_or(0), 1000), c.text("safety.cell.block_high.set_v")),
+              "0 at or below block_high.set_v");
+    const auto bottom = first_zero(cell.discharge_curve);
+    c.require(bottom.has_value(), {down}, "does not begin at 0", "0 at or above block_low.set_v");
+    c.require(!bottom || *bottom >= cell.block_low.milli(), {down, "safety.cell.block_low.set_v"},
+              fmt::format("the curve is 0 only up to {} V, below block_low.set_v ({})", print_number(bottom.value_or(0), 1000), c.text("safety.cell.block_low.set_v")),
+              "0 at or above block_low.set_v");
+}
+
+// Outside its outer points a temperature curve is 0, so that is where it blocks at the latest.
+void check_temperature_curve(Checker& c, std::string_view key, const Curve& curve, const SafetyConfig::TemperatureRules& t)
+{
+    if (curve.empty()) return;
+    c.require(has_one_top(curve), {key}, "falls and rises again", "rises with temperature, then falls");
+    const std::int64_t hot = last_zero(curve).value_or(curve[curve.size() - 1].x_milli);
+    const std::int64_t cold = first_zero(curve).value_or(curve[0].x_milli);
+    c.require(hot < t.trip.milli(), {key, "safety.temperature.trip_c"},
+              fmt::format("the curve is 0 only from {} °C, not below trip_c ({})", print_number(hot, 1000), c.text("safety.temperature.trip_c")), "0 below trip_c");
+    c.require(cold >= t.min.milli(), {key, "safety.temperature.min_c"},
+              fmt::format("the curve is 0 only up to {} °C, below min_c ({})", print_number(cold, 1000), c.text("safety.temperature.min_c")), "0 at or above min_c");
+}
+
+void check_temperature(Checker& c, const SafetyConfig::TemperatureRules& t)
+{
+    check_temperature_curve(c, "safety.temperature.charge_curve", t.charge_curve, t);
+    check_temperature_curve(c, "safety.temperature.discharge_curve", t.discharge_curve, t);
+    c.below("safety.temperature.trip_c", "safety.temperature.emergency_c", false, "trip < emergency");
+    c.below("safety.temperature.min_c", "safety.temperature.trip_c", false, "min < trip");
+    c.below("safety.temperature.spread.warn_k", "safety.temperature.spread.block_k", true, "warn <= block");
+    c.below("safety.temperature.spread.clear_k", "safety.temperature.spread.block_k", false, "clear < block");
+}
+
+void check_other_safety(Checker& c, const SafetyConfig& s)
+{
+    c.below("safety.link_lost_s", "safety.link_lost_open_s", true, "lost before opened");
+    c.below("safety.over_current.block_pct", "safety.over_current.trip_pct", false, "block < trip");
+    c.below("safety.insulation.block_ohm_per_v", "safety.insulation.warn_ohm_per_v", false, "block < warn");
+    c.below("safety.process.stall_warn_ms", "safety.process.stall_block_ms", false, "warn < block");
+    c.below("safety.contactors.open.min_wait_s", "safety.contactors.open.max_wait_s", true, "min_wait <= max_wait");
+    c.below("safety.contactors.cycles.per_hour", "safety.contactors.cycles.per_day", true, "per_hour <= per_day");
+    c.require(s.soc.min + s.soc.hysteresis_low < s.soc.max - s.soc.hysteresis_high,
+              {"safety.soc.min_pct", "safety.soc.max_pct", "safety.soc.hysteresis_low_pct", "safety.soc.hysteresis_high_pct"},
+              "leaves nothing between empty and full", "min_pct + hysteresis_low_pct < max_pct - hysteresis_high_pct");
+}
+
+void check_contactors(Checker& c, const Draft& d)
+{
+    const auto& contactors = d.config.safety.contactors;
+    const bool commands = d.battery != nullptr && d.battery->profile.contactor_mode == ContactorMode::bms_command;
+    c.require(d.battery == nullptr || commands || contactors.mode != ContactorMode::bms_command, {"contactors.mode"},
+              "this battery takes no contactor commands", "none");
+    c.require(contactors.open_on_exit || contactors.mode == ContactorMode::bms_command, {"safety.contactors.on_exit", "contactors.mode"},
+              "leave needs contactors.mode bms_command", "open");
+    const bool by_hand = d.config.mqtt && std::find(d.config.mqtt->commands.begin(), d.config.mqtt->commands.end(), "contactor") != d.config.mqtt->commands.end();
+    c.require(contactors.close_automatically || contactors.mode == ContactorMode::none || by_hand, {"contactors.close", "mqtt.commands"},
+              "nothing could ever close the contactors", "automatic, or list contactor in mqtt.commands");
+}
+
+void check_window(Checker& c, const Draft& d)
+{
+    const BatteryConfig& b = d.config.battery;
+    if (b.voltage_min && b.voltage_max) c.below("battery.voltage_min_v", "battery.voltage_max_v", false, "min < max");
+    if (!b.cells) return;
+    const auto& cell = d.config.safety.cell;
+    const std::int64_t cells = *b.cells;
+    const Voltage low = std::max(b.voltage_min.value_or(Voltage{}), cell.block_low * cells);
+    const Voltage high = std::min(b.voltage_max.value_or(cell.block_high * cells), cell.block_high * cells);
+    c.require(low < high, {"battery.voltage_min_v", "battery.voltage_max_v", "battery.cells"},
+              fmt::format("{} cells work between {} and {} V, outside this window", cells, print_number(cell.block_low.milli() * cells, 1000),
+                          print_number(cell.block_high.milli() * cells, 1000)),
+              "a window that overlaps");
+}
+
+void check_battery(Checker& c, const Draft& d)
+{
+    c.below("battery.charge_w", "battery.max_charge_w", true, "at most the ceiling");
+    c.below("battery.discharge_w", "battery.max_discharge_w", true, "at most the ceiling");
+    check_window(c, d);
+    if (d.battery == nullptr) return;
+    const BatteryProfile& profile = d.battery->profile;
+    for (const std::string_view key : {std::string_view{"battery.max_charge_w"}, std::string_view{"battery.max_discharge_w"}})
+        c.require(profile.states_limits || d.is_written(key), {key}, "missing", "this battery states no limits of its own: 0..100000 W");
+    const BatteryConfig& b = d.config.battery;
+    c.require(b.cells || profile[SignalId::cells].provided || (b.voltage_min && b.voltage_max),
+              {"battery.cells", "battery.voltage_min_v", "battery.voltage_max_v"}, "missing",
+              "this battery does not tell: cells, or voltage_min_v and voltage_max_v");
+}
+
+void check_buses(Checker& c, const Draft& d)
+{
+    const bool same = !d.config.battery.interface.empty() && d.config.battery.interface == d.config.inverter.interface;
+    c.require(!same, {"inverter.interface", "battery.interface"}, fmt::format("{} is the bus of both battery and inverter", shown(d.config.inverter.interface)),
+              "two different buses");
+}
+
+void check_mqtt(Checker& c, const MqttConfig& m)
+{
+    const bool secret = !m.password.empty() || !m.password_file.empty();
+    c.require(m.password.empty() || m.password_file.empty(), {"mqtt.password_file", "mqtt.password"}, "password and password_file are both given", "one of them");
+    c.require(!secret || !m.username.empty(), {"mqtt.password", "mqtt.password_file", "mqtt.username"}, "a password without a username", "both, or neither");
+    c.below("mqtt.state_interval_s", "mqtt.state_refresh_s", true, "interval <= refresh");
+    if (!m.tls.on) return;
+    c.require(m.tls.cert.empty() == m.tls.key.empty(), {"mqtt.tls.cert", "mqtt.tls.key"}, "cert and key belong together", "both, or neither");
+    c.require(m.tls.psk_identity.empty() == m.tls.psk_file.empty(), {"mqtt.tls.psk_identity", "mqtt.tls.psk_file"},
+              "psk_identity and psk_file belong together", "both, or neither");
+    c.require(m.tls.psk_identity.empty() || (m.tls.ca.empty() && m.tls.cert.empty()), {"mqtt.tls.psk_identity", "mqtt.tls.ca", "mqtt.tls.cert"},
+              "a pre-shared key and certificates", "one of them");
+}
+
+// SAFE-060, section 4: `custom` has no numbers of its own.
+void check_custom(Draft& d)
+{
+    const auto chemistry = d.written.find("battery.chemistry");
+    if (d.config.battery.chemistry != Chemistry::custom) return;
+    const Place where = chemistry != d.written.end() ? chemistry->second : Checker{d}.protocol_place();
+    for (const Key& key : all_keys())
+        if (key.name.starts_with("safety.cell.") && !d.is_written(key.name))
+            d.complain(where, key.name, "missing", "chemistry custom needs every number of safety.cell");
+}
+
+// Numbers that come from a driver obey the same bounds: an NMC written over an LFP battery, for one, would not.
+void check_profile_bounds(Draft& d)
+{
+    const auto chemistry = d.written.find("battery.chemistry");
+    const Place where = chemistry != d.written.end() ? chemistry->second : Checker{d}.protocol_place();
+    for (const Key& key : all_keys()) {
+        if (key.kind != KeyKind::number || d.is_written(key.name) || !has(d.config, key)) continue;
+        const NumberBounds bounds = bounds_of(key, d.profile);
+        const KeyValue value = key.get(d.config);
+        const auto* n = std::get_if<std::int64_t>(&value);
+        if (n != nullptr && (*n < bounds.min || *n > bounds.max))
+            d.complain(where, key.name, fmt::format("{} of battery, inverter and chemistry is out of bounds", print_value(key, value)), print_bounds(key, bounds));
+    }
+}
+
+}  // namespace
+
+void check_consistency(Draft& draft)
+{
+    Checker c{draft};
+    check_buses(c, draft);
+    check_battery(c, draft);
+    check_contactors(c, draft);
+    check_cells(c);
+    check_deviation_derate(c, draft.config.safety.cell);
+    check_cell_curves(c, draft.config.safety.cell);
+    check_temperature(c, draft.config.safety.temperature);
+    check_other_safety(c, draft.config.safety);
+    if (draft.config.mqtt) check_mqtt(c, *draft.config.mqtt);
+    check_custom(draft);
+    check_profile_bounds(draft);
+}
+
+}  // namespace batgw
