@@ -32,6 +32,8 @@ inline constexpr std::size_t most_sensors = 12;
 inline constexpr std::size_t cells_per_page = 3, sensors_per_page = 6;
 inline constexpr Temperature no_degrees = Temperature::from_milli(-40'000);   // raw 0 of every temperature
 
+// Codes outside `valid` are no reading: what the pack is said to send for "nothing", and what no pack can have (SAFE-025: 0.5 to 5 V
+// per cell, -50 to 120 degrees, 0 to 1000 V).
 // clang-format off
 
 // What every checked frame ends in.
@@ -41,14 +43,14 @@ inline constexpr Code sum{.name = "checksum", .bits = le(56, 8)};
 
 //  0  1  2  3  4  5  6  7
 // VV .V CC CC HH SS .. kk     V voltage (12 bits), C current (5000 is none, more is discharge), H health, S state of charge, k checksum
-inline constexpr Signal<Voltage> voltage_coarse{.name = "voltage",         .bits = le(0, 12),  .step = 1_V, .valid = {1, 4095}};
+inline constexpr Signal<Voltage> voltage_coarse{.name = "voltage",         .bits = le(0, 12),  .step = 1_V, .valid = {1, 1000}};
 inline constexpr Signal<Current> current       {.name = "current",         .bits = le(16, 16), .step = Current::from_milli(-100), .zero = 500_A, .valid = {0, 10000}};
 inline constexpr Signal<Percent> health        {.name = "soh",             .bits = le(32, 8),  .step = 1_pct, .valid = {0, 100}};
 inline constexpr Signal<Percent> soc_coarse    {.name = "soc_coarse",      .bits = le(40, 8),  .step = 1_pct, .valid = {0, 100}};
 inline constexpr Message measurements{0x444, 8, "measurements", 101ms, voltage_coarse, current, health, soc_coarse, sum};
 
 // .. .. .. .. .. VV VV kk     V voltage. Not a voltage on every relative: believed only next to that of 0x444
-inline constexpr Signal<Voltage> voltage_fine{.name = "voltage", .bits = le(40, 16), .step = 100_mV, .valid = {1, 65535}};
+inline constexpr Signal<Voltage> voltage_fine{.name = "voltage", .bits = le(40, 16), .step = 100_mV, .valid = {1, 10'000}};
 inline constexpr Message voltage_frame{0x438, 8, "voltage", 0ms, voltage_fine, sum};
 
 // bb ss .. .. .. .. .. kk     b bits, s progress of closing
@@ -69,18 +71,18 @@ inline constexpr Message limits{0x345, 8, "limits", 100ms, discharge_limit, char
 
 // nn LL .L .. NN HH .H kk     n, L number and voltage of the lowest cell; N, H of the highest
 inline constexpr Code            lowest_cell {.name = "lowest_cell",      .bits = le(0, 8),  .valid = {1, most_cells}};
-inline constexpr Signal<Voltage> cell_min    {.name = "cell_voltage_min", .bits = le(8, 12), .step = 1_mV, .valid = {1, 4094}};
+inline constexpr Signal<Voltage> cell_min    {.name = "cell_voltage_min", .bits = le(8, 12), .step = 1_mV, .valid = {500, 4094}};
 inline constexpr Code            highest_cell{.name = "highest_cell",     .bits = le(32, 8), .valid = {1, most_cells}};
-inline constexpr Signal<Voltage> cell_max    {.name = "cell_voltage_max", .bits = le(40, 12), .step = 1_mV, .valid = {1, 4094}};
+inline constexpr Signal<Voltage> cell_max    {.name = "cell_voltage_max", .bits = le(40, 12), .step = 1_mV, .valid = {500, 4094}};
 inline constexpr Message cell_extremes{0x446, 8, "cell_extremes", 1s, lowest_cell, cell_min, highest_cell, cell_max, sum};
 
 // nn LL NN HH SS .S AA kk     n, L coldest sensor; N, H hottest; S state of charge (12 bits!), A average temperature
 inline constexpr Code                coldest_sensor {.name = "coldest_sensor",  .bits = le(0, 8)};
-inline constexpr Signal<Temperature> temperature_min{.name = "temperature_min", .bits = le(8, 8),  .step = 1_K, .zero = no_degrees, .valid = {0, 254}};
+inline constexpr Signal<Temperature> temperature_min{.name = "temperature_min", .bits = le(8, 8),  .step = 1_K, .zero = no_degrees, .valid = {0, 160}};
 inline constexpr Code                hottest_sensor {.name = "hottest_sensor",  .bits = le(16, 8)};
-inline constexpr Signal<Temperature> temperature_max{.name = "temperature_max", .bits = le(24, 8), .step = 1_K, .zero = no_degrees, .valid = {0, 254}};
+inline constexpr Signal<Temperature> temperature_max{.name = "temperature_max", .bits = le(24, 8), .step = 1_K, .zero = no_degrees, .valid = {0, 160}};
 inline constexpr Signal<Percent>     soc            {.name = "soc",             .bits = le(32, 12), .step = Percent::from_milli(100), .valid = {0, 1000}};
-inline constexpr Signal<Temperature> temperature_avg{.name = "temperature_avg", .bits = le(48, 8), .step = 1_K, .zero = no_degrees, .valid = {0, 254}};
+inline constexpr Signal<Temperature> temperature_avg{.name = "temperature_avg", .bits = le(48, 8), .step = 1_K, .zero = no_degrees, .valid = {0, 160}};
 inline constexpr Message temperature_extremes{0x447, 8, "temperature_extremes", 1s,
                                               coldest_sensor, temperature_min, hottest_sensor, temperature_max, soc, temperature_avg, sum};
 
@@ -93,30 +95,30 @@ inline constexpr Flag            monitor_runs{.name = "insulation_monitor", .bit
 inline constexpr Signal<Voltage> outside     {.name = "link_voltage",       .bits = le(24, 16), .step = 100_mV, .valid = {0, 10000}};
 inline constexpr Message outside_frame{0x35E, 8, "insulation_monitor", 0ms, monitor_runs, outside, sum};
 
-// PP TT TT TT TT TT TT kk     P page, T temperatures of six sensors
+// PP TT TT TT TT TT TT kk     P page, T temperatures of six sensors; all ones: not fitted
 inline constexpr Code sensor_page{.name = "page", .bits = le(0, 8), .valid = {0, 1}};
-inline constexpr Signal<Temperature> sensor_a{.name = "sensor_1", .bits = le(8, 8),  .step = 1_K, .zero = no_degrees, .valid = {0, 254}};
-inline constexpr Signal<Temperature> sensor_b{.name = "sensor_2", .bits = le(16, 8), .step = 1_K, .zero = no_degrees, .valid = {0, 254}};
-inline constexpr Signal<Temperature> sensor_c{.name = "sensor_3", .bits = le(24, 8), .step = 1_K, .zero = no_degrees, .valid = {0, 254}};
-inline constexpr Signal<Temperature> sensor_d{.name = "sensor_4", .bits = le(32, 8), .step = 1_K, .zero = no_degrees, .valid = {0, 254}};
-inline constexpr Signal<Temperature> sensor_e{.name = "sensor_5", .bits = le(40, 8), .step = 1_K, .zero = no_degrees, .valid = {0, 254}};
-inline constexpr Signal<Temperature> sensor_f{.name = "sensor_6", .bits = le(48, 8), .step = 1_K, .zero = no_degrees, .valid = {0, 254}};
+inline constexpr Signal<Temperature> sensor_a{.name = "sensor_1", .bits = le(8, 8),  .step = 1_K, .zero = no_degrees, .valid = {0, 160}};
+inline constexpr Signal<Temperature> sensor_b{.name = "sensor_2", .bits = le(16, 8), .step = 1_K, .zero = no_degrees, .valid = {0, 160}};
+inline constexpr Signal<Temperature> sensor_c{.name = "sensor_3", .bits = le(24, 8), .step = 1_K, .zero = no_degrees, .valid = {0, 160}};
+inline constexpr Signal<Temperature> sensor_d{.name = "sensor_4", .bits = le(32, 8), .step = 1_K, .zero = no_degrees, .valid = {0, 160}};
+inline constexpr Signal<Temperature> sensor_e{.name = "sensor_5", .bits = le(40, 8), .step = 1_K, .zero = no_degrees, .valid = {0, 160}};
+inline constexpr Signal<Temperature> sensor_f{.name = "sensor_6", .bits = le(48, 8), .step = 1_K, .zero = no_degrees, .valid = {0, 160}};
 inline constexpr Message sensor_temperatures{0x43C, 8, "sensor_temperatures", 0ms,
                                              sensor_page, sensor_a, sensor_b, sensor_c, sensor_d, sensor_e, sensor_f, sum};
 inline constexpr std::array page_sensors{sensor_a, sensor_b, sensor_c, sensor_d, sensor_e, sensor_f};
 
 // PP AA .A BB .B CC .C kk     P page, A B C voltages of cells 3P+1 to 3P+3; 0 no data, all ones no such cell
 inline constexpr Code cell_page{.name = "page", .bits = le(0, 8), .valid = {0, most_cells / cells_per_page - 1}};
-inline constexpr Signal<Voltage> cell_a{.name = "cell_1", .bits = le(8, 12),  .step = 1_mV, .valid = {1, 4094}};
-inline constexpr Signal<Voltage> cell_b{.name = "cell_2", .bits = le(24, 12), .step = 1_mV, .valid = {1, 4094}};
-inline constexpr Signal<Voltage> cell_c{.name = "cell_3", .bits = le(40, 12), .step = 1_mV, .valid = {1, 4094}};
+inline constexpr Signal<Voltage> cell_a{.name = "cell_1", .bits = le(8, 12),  .step = 1_mV, .valid = {500, 4094}};
+inline constexpr Signal<Voltage> cell_b{.name = "cell_2", .bits = le(24, 12), .step = 1_mV, .valid = {500, 4094}};
+inline constexpr Signal<Voltage> cell_c{.name = "cell_3", .bits = le(40, 12), .step = 1_mV, .valid = {500, 4094}};
 inline constexpr Message cell_voltages{0x43D, 8, "cell_voltages", 0ms, cell_page, cell_a, cell_b, cell_c, sum};
 inline constexpr std::array page_cells{cell_a, cell_b, cell_c};
 inline constexpr std::int64_t no_such_cell = 0xFFF;
 
 // PP .. .. .. TT .. .. kk     P page; on page 1 T is called ambient temperature
 inline constexpr Code                ambient_page{.name = "page", .bits = le(0, 8)};
-inline constexpr Signal<Temperature> ambient     {.name = "temperature_ambient", .bits = le(32, 8), .step = 1_K, .zero = no_degrees, .valid = {0, 254}};
+inline constexpr Signal<Temperature> ambient     {.name = "temperature_ambient", .bits = le(32, 8), .step = 1_K, .zero = no_degrees, .valid = {0, 160}};
 inline constexpr Message ambient_frame{0x245, 8, "ambient", 0ms, ambient_page, ambient, sum};
 
 // .. GG .. .. .. .. .. kk     G 0: charging refused or ended

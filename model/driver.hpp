@@ -96,6 +96,8 @@ struct BatteryProfile {
 struct BatterySetup {
     const BatteryConfig& config;
     AgeLimits ages;
+    // As configured. With `none` the driver asks nothing of contactors. Empty: the profile's own.
+    std::optional<ContactorMode> contactor_mode{};
 };
 
 class BatteryDriver {
