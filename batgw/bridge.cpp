@@ -1,0 +1,193 @@
+#include "batgw/bridge.hpp"
+
+#include <algorithm>
+
+namespace batgw {
+namespace {
+
+constexpr Duration too_long_queued = 500ms;   // SAFE-232
+constexpr Duration rate_window = 1s;
+
+}  // namespace
+
+Bridge::Bridge(const Config& config, const BatteryDriverInfo& battery, const InverterDriverInfo& inverter, Instant start,
+               const std::optional<OperatorState>& restored)
+    : battery_info_{battery},
+      inverter_info_{inverter},
+      observe_{config.safety.observe},
+      tick_{config.safety.tick},
+      started_{start},
+      battery_{battery.make({.config = config.battery, .ages = age_limits(config.safety, battery.profile)})},
+      inverter_{inverter.make(config.inverter)},
+      operator_{config.battery},
+      judge_{JudgeSetup{.safety = config.safety,
+                        .battery = config.battery,
+                        .profile = battery.profile,
+                        .battery_name = battery.name,
+                        .inverter_verified = inverter.verified,
+                        .inverter_name = inverter.name,
+                        .start = start}},
+      ports_{Port{.out = TxPort{battery.sends}, .rate_since = start}, Port{.out = TxPort{inverter.sends}, .rate_since = start}}
+{
+    if (restored) operator_.restore(*restored);
+}
+
+void Bridge::on_frame(Side side, const CanFrame& frame, Instant received, Instant now)
+{
+    Port& p = port(side);
+    if (now - received > too_long_queued) {
+        ++p.status.counters.late;
+        return;
+    }
+    const Heard heard = side == Side::battery ? battery_->on_frame(frame, received) : inverter_->on_frame(frame, received);
+    ++p.traffic.heard[static_cast<std::size_t>(heard)];
+    if (heard != Heard::not_mine) {
+        dirty_ = true;
+    } else if (sent_by_us(side, frame)) {  // somebody else does our work here (SAFE-185)
+        ++p.traffic.own_ids;
+        dirty_ = true;
+    }
+}
+
+bool Bridge::sent_by_us(Side side, const CanFrame& frame) const
+{
+    const auto rules = side == Side::battery ? battery_info_.sends : inverter_info_.sends;
+    return std::any_of(rules.begin(), rules.end(), [&](const TxRule& r) { return r.id == frame.id && r.extended == frame.extended; });
+}
+
+void Bridge::on_bus(Side side, const BusStatus& status, Instant)
+{
+    Port& p = port(side);
+    const BusState before = p.status.state;
+    const std::uint64_t late = p.status.counters.late;
+    p.status = status;
+    p.status.counters.late += late;
+    if (before == status.state) return;
+    dirty_ = true;
+    // What waited while the bus was away is out of date (SAFE-262).
+    if (before == BusState::bus_off || before == BusState::missing || before == BusState::stopped) p.out.discard();
+}
+
+CommandResult Bridge::on_command(const Command& command, Instant now)
+{
+    dirty_ = true;
+    return operator_.apply(command, now);
+}
+
+void Bridge::reconfigure(const Config& config, Instant now)
+{
+    operator_.reconfigure(config.battery);
+    judge_.reconfigure(config.safety, config.battery, now);
+    battery_->set_ages(age_limits(config.safety, battery_info_.profile));
+    tick_ = config.safety.tick;
+    dirty_ = true;
+}
+
+void Bridge::request_stop(Instant)
+{
+    if (inputs_.stop_requested) inputs_.stop_now = true;
+    inputs_.stop_requested = true;
+    dirty_ = true;
+}
+
+Instant Bridge::run(Instant now)
+{
+    if (dirty_ || now >= next_judgement_) judge(now);
+    speak(now);
+    for (Port& p : ports_) measure_rates(p, now);
+    return wake();
+}
+
+void Bridge::judge(Instant now)
+{
+    if (judged_since_asked_ && now - last_judged_ > too_long_queued) ++long_gaps_;
+    last_judged_ = now;
+    judged_since_asked_ = true;
+    dirty_ = false;
+    next_judgement_ = now + tick_;
+    operator_.expire(now);
+
+    const std::array packs{PackInputs{.state = battery_->state(), .facts = battery_->facts()}};
+    inputs_.packs = packs;
+    inputs_.inverter = &inverter_->state();
+    inputs_.operator_ = operator_.state();
+    inputs_.battery_bus = {&ports_[0].status, &ports_[0].traffic};
+    inputs_.inverter_bus = {&ports_[1].status, &ports_[1].traffic};
+    judge_.evaluate(inputs_, now);
+    inputs_.packs = {};
+    for (Side side : {Side::battery, Side::inverter})
+        port(side).out.mute(observe_ || (side == Side::battery ? verdict().mute_battery : verdict().mute_inverter));
+    // The inverter learns of a lower limit in the same turn; its driver ignores a call that brings nothing new.
+    inverter_wake_ = now;
+    if (verdict().contactors.order != last_order_) battery_wake_ = now;
+    last_order_ = verdict().contactors.order;
+}
+
+void Bridge::speak(Instant now)
+{
+    Outbox out;
+    if (now >= battery_wake_) {
+        battery_wake_ = battery_->on_tick(now, {.contactors = verdict().contactors.order, .inverter_current = inverter_->state().current.fresh(now)}, out);
+        port(Side::battery).out.queue(out, now, stamp());
+    }
+    if (now >= inverter_wake_) {
+        out.clear();
+        inverter_wake_ = inverter_->on_tick(now, {.verdict = verdict(), .battery = battery_->state()}, out);
+        port(Side::inverter).out.queue(out, now, stamp());
+    }
+}
+
+Stamp Bridge::stamp() const
+{
+    const Verdict& v = verdict();
+    return {.verdict_at = v.at, .sequence = v.sequence, .charge = v.charge.power(), .discharge = v.discharge.power()};
+}
+
+Instant Bridge::wake() const
+{
+    return std::min({next_judgement_, battery_wake_, inverter_wake_, ports_[0].out.wake(), ports_[1].out.wake()});
+}
+
+std::optional<CanFrame> Bridge::next_frame(Side side, Instant now) { return port(side).out.next(now, stamp()); }
+void Bridge::sent(Side side, Instant now) { port(side).out.sent(now); }
+void Bridge::blocked(Side side, Instant now) { port(side).out.blocked(now); }
+void Bridge::discard(Side side) { port(side).out.discard(); }
+
+void Bridge::measure_rates(Port& p, Instant now)
+{
+    const Duration window = now - p.rate_since;
+    if (window < rate_window) return;
+    const BusCounters& c = p.status.counters;
+    const double seconds = std::chrono::duration<double>(window).count();
+    p.received_per_s = static_cast<double>(c.received - p.received_then) / seconds;
+    p.sent_per_s = static_cast<double>(c.sent - p.sent_then) / seconds;
+    p.received_then = c.received;
+    p.sent_then = c.sent;
+    p.rate_since = now;
+}
+
+void Bridge::fill(Snapshot& s, Instant now)
+{
+    s.started = started_;
+    s.now = now;
+    s.verdict = verdict();
+    s.battery = battery_->state();
+    s.inverter = inverter_->state();
+    s.operator_ = operator_.state();
+    s.operator_kept = operator_.persistent();
+    s.contactor_mode = judge_.contactor_mode();
+    for (std::size_t i = 0; i < ports_.size(); ++i)
+        s.buses[i] = {.status = ports_[i].status, .traffic = ports_[i].traffic, .received_per_s = ports_[i].received_per_s, .sent_per_s = ports_[i].sent_per_s};
+    s.clock_valid = inputs_.clock_valid;
+    s.transitions = judge_.transitions();
+}
+
+bool Bridge::healthy_since_asked()
+{
+    const bool healthy = judged_since_asked_ && long_gaps_ <= 2;
+    judged_since_asked_ = false;
+    long_gaps_ = 0;
+    return healthy;
+}
+
+}  // namespace batgw

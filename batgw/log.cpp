@@ -1,0 +1,23 @@
+#include "batgw/log.hpp"
+
+#include <unistd.h>
+
+#include <array>
+#include <cstdlib>
+#include <string>
+
+namespace batgw {
+
+void print_log(LogLevel level, std::string_view text)
+{
+    static constexpr std::array<std::string_view, 4> priority{"<3>", "<4>", "<6>", "<7>"};
+    static constexpr std::array<std::string_view, 4> word{"error: ", "warning: ", "", "debug: "};
+    // Set by the service manager when standard error goes to its journal.
+    const bool journal = std::getenv("JOURNAL_STREAM") != nullptr;
+    std::string line{journal ? priority[static_cast<std::size_t>(level)] : word[static_cast<std::size_t>(level)]};
+    line += text;
+    line += '\n';
+    [[maybe_unused]] const auto n = ::write(STDERR_FILENO, line.data(), line.size());
+}
+
+}  // namespace batgw

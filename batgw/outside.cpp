@@ -1,0 +1,157 @@
+#include "batgw/outside.hpp"
+
+#include "batgw/store.hpp"
+#include "conf/reload.hpp"
+
+#include <fmt/format.h>
+
+namespace batgw {
+namespace {
+
+std::string joined(const std::vector<std::string>& words)
+{
+    std::string all;
+    for (const std::string& w : words) all += (all.empty() ? "" : ", ") + w;
+    return all;
+}
+
+LogLevel log_level(const ActiveFault& f, EventType type)
+{
+    if (type != EventType::fault_set && type != EventType::fault_class) return LogLevel::info;
+    return f.level >= FaultClass::trip ? LogLevel::error : f.level >= FaultClass::block ? LogLevel::warn : LogLevel::info;
+}
+
+}  // namespace
+
+Outside::Outside(Channels& channels, Setup setup)
+    : channels_{channels}, setup_{std::move(setup)}, config_{setup_.config}, base_{event_base_new()}
+{
+    if (!base_) throw std::bad_alloc{};
+    on_bell_ = watch<&Outside::answer>(base_.get(), channels_.outside.fd(), EV_READ, *this);
+    if (setup_.keep_state)
+        store_ = std::make_unique<Store>(config_->state_directory, [this](bool failing, std::string_view why) { disk_trouble(failing, why); });
+    thread_ = std::thread{[this] { run(); }};
+}
+
+Outside::~Outside()
+{
+    stop_ = true;
+    channels_.outside.ring();
+    thread_.join();
+}
+
+void Outside::run()
+{
+    start_client();
+    event_base_loop(base_.get(), EVLOOP_NO_EXIT_ON_EMPTY);
+    client_.reset();
+    store_.reset();
+    print_lines();
+}
+
+void Outside::start_client()
+{
+    client_.reset();
+    warn_of_tls();
+    if (!config_->mqtt) return;
+    MqttHooks hooks;
+    hooks.submit = [this](const Command& command) {
+        if (!channels_.commands.push(command)) return false;
+        channels_.bridge.ring();
+        return true;
+    };
+    hooks.log = [this](LogLevel level, std::string_view text) {
+        if (level <= config_->log_level) print_log(level, text);
+    };
+    client_ = std::make_unique<MqttClient>(base_.get(), *config_->mqtt, mqtt_context(), std::move(hooks));
+}
+
+MqttContext Outside::mqtt_context() const
+{
+    return {.battery = setup_.battery,
+            .inverter = setup_.inverter,
+            .max_charge = config_->battery.max_charge,
+            .max_discharge = config_->battery.max_discharge,
+            .cells_expected = config_->battery.cells.value_or(0)};
+}
+
+// MQTT-071: a broker that anybody could pretend to be is shown for as long as it is used.
+void Outside::warn_of_tls()
+{
+    channels_.warn(OutsideWarning::tls_unverified, config_->mqtt && config_->mqtt->tls.on && !config_->mqtt->tls.verify);
+}
+
+void Outside::answer()
+{
+    channels_.outside.answer();
+    print_lines();
+    if (channels_.reload_wanted.exchange(false)) reload();
+
+    Event event;
+    while (channels_.events.pop(event)) {
+        const LogLevel level = log_level(event.fault, event.type);
+        if (level <= config_->log_level) print_log(level, event.text.view());
+        if (store_) store_->keep_event(event);
+    }
+    // Results first: what a command changed is then in the snapshot that follows.
+    CommandResult result;
+    while (channels_.results.pop(result))
+        if (client_) client_->on_result(result);
+    if (channels_.snapshots.take()) {
+        const Snapshot& now = channels_.snapshots.newest();
+        if (store_ && config_->mqtt && config_->mqtt->persist_commands) store_->keep_operator(now.operator_kept);
+        if (client_) client_->on_snapshot(now);
+    }
+    if (!stop_) return;
+    if (client_) client_->stop([this] { said_goodbye(); });
+    else said_goodbye();
+}
+
+void Outside::said_goodbye() { event_base_loopbreak(base_.get()); }
+
+void Outside::print_lines()
+{
+    LogLine line;
+    while (channels_.log.pop(line))
+        if (line.level <= config_->log_level) print_log(line.level, line.text.view());
+}
+
+void Outside::reload()
+{
+    setup_.service->reloading();
+    Loaded loaded = setup_.read_again();
+    const auto refuse = [this](const std::string& why) {
+        print_log(LogLevel::error, "reload refused, nothing changed: " + why);
+        setup_.service->ready("running; last reload refused");
+    };
+    if (!loaded.config) {
+        for (const Problem& p : loaded.problems) print_log(LogLevel::error, to_string(p));
+        refuse(fmt::format("{} problem(s) in the configuration", loaded.problems.size()));
+        return;
+    }
+    const ReloadPlan plan = compare(*config_, *loaded.config);
+    if (!plan.restart_required.empty()) {
+        refuse("restart required: " + joined(plan.restart_required));
+        return;
+    }
+    auto next = std::make_shared<const Config>(std::move(*loaded.config));
+    if (!channels_.configs.push(next)) {
+        refuse("the last one is still being taken over");
+        return;
+    }
+    channels_.bridge.ring();
+    config_ = next;
+    if (client_ && config_->mqtt) client_->reconfigure(*config_->mqtt, mqtt_context());
+    else start_client();
+    warn_of_tls();
+    print_log(LogLevel::info, plan.changed.empty() ? "reloaded: nothing changed" : "reloaded: " + joined(plan.changed));
+    setup_.service->ready("running");
+}
+
+void Outside::disk_trouble(bool failing, std::string_view why)
+{
+    channels_.warn(OutsideWarning::state_not_kept, failing);
+    print_log(failing ? LogLevel::error : LogLevel::info, failing ? fmt::format("state is not kept: {}; trying again", why) : "state is kept again");
+}
+
+}  // namespace batgw

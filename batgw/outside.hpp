@@ -1,0 +1,59 @@
+// The second thread: broker, log, disk, reload. Whatever gets stuck here cannot move a frame on either bus (SAFE-005).
+#pragma once
+
+#include "batgw/channels.hpp"
+#include "batgw/event.hpp"
+#include "batgw/notify.hpp"
+#include "conf/load.hpp"
+#include "model/driver.hpp"
+#include "mqtt/client.hpp"
+
+#include <atomic>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <thread>
+#include <vector>
+
+namespace batgw {
+
+class Store;
+
+class Outside {
+public:
+    struct Setup {
+        std::shared_ptr<const Config> config;
+        const BatteryDriverInfo* battery;
+        const InverterDriverInfo* inverter;
+        std::function<Loaded()> read_again;  // the configuration, for a reload
+        ServiceManager* service;
+        bool keep_state = true;              // false: leave the state directory alone
+    };
+    Outside(Channels& channels, Setup setup);
+    // Says goodbye to the broker, writes what is still to be written, prints the last log lines. Bounded: a few seconds.
+    ~Outside();
+
+private:
+    void run();
+    void answer();        // the bridge rang
+    void said_goodbye();
+    void print_lines();
+    void reload();
+    void start_client();
+    MqttContext mqtt_context() const;
+    void warn_of_tls();
+    void disk_trouble(bool failing, std::string_view why);
+
+    Channels& channels_;
+    Setup setup_;
+    std::shared_ptr<const Config> config_;   // in force
+    EventBase base_;
+    EventHandle on_bell_;
+    std::unique_ptr<Store> store_;
+    std::unique_ptr<MqttClient> client_;
+    std::atomic<bool> stop_{false};
+    std::thread thread_;
+};
+
+}  // namespace batgw

@@ -1,0 +1,95 @@
+// batgw and batgw -n.
+#include "batgw/commands.hpp"
+#include "batgw/gateway.hpp"
+#include "batgw/outside.hpp"
+#include "batgw/store.hpp"
+#include "battery/registry.hpp"
+#include "conf/effective.hpp"
+#include "inverter/registry.hpp"
+
+#include <fmt/format.h>
+#include <malloc.h>
+
+#include <csignal>
+#include <cstdio>
+
+namespace batgw {
+namespace {
+
+bool report(const Loaded& loaded)
+{
+    for (const Problem& p : loaded.problems) std::fprintf(stderr, "%s\n", to_string(p).c_str());
+    return loaded.config.has_value();
+}
+
+void log_start(const Config& config)
+{
+    print_log(LogLevel::info, fmt::format("batgw {}: {} on {}, {} on {}{}", BATGW_VERSION, config.battery.protocol, config.battery.interface,
+                                          config.inverter.protocol, config.inverter.interface, config.safety.observe ? ", observing only" : ""));
+}
+
+}  // namespace
+
+DriverCatalogue drivers() { return {.batteries = battery_drivers(), .inverters = inverter_drivers()}; }
+
+int check_configuration(const RunOptions& options)
+{
+    const Loaded loaded = load_file(options.file, drivers(), options.definitions);
+    if (!report(loaded)) return 1;
+    for (const std::string& w : loaded.warnings) std::fprintf(stderr, "%s\n", w.c_str());
+    std::fputs(effective_yaml(*loaded.config, drivers()).c_str(), stdout);
+    return 0;
+}
+
+int run_gateway(const RunOptions& options)
+{
+    // Few threads, small heaps: one arena is enough and keeps the process small.
+    ::mallopt(M_ARENA_MAX, 1);
+    std::signal(SIGPIPE, SIG_IGN);
+
+    const auto read = [options] {
+        Loaded loaded = load_file(options.file, drivers(), options.definitions);
+        if (loaded.config && options.verbose) loaded.config->log_level = LogLevel::debug;
+        return loaded;
+    };
+    Loaded loaded = read();
+    if (!report(loaded)) return 1;
+    for (const std::string& w : loaded.warnings) print_log(LogLevel::warn, w);
+    const auto config = std::make_shared<const Config>(std::move(*loaded.config));
+    log_start(*config);
+
+    std::optional<OperatorState> restored;
+    if (config->mqtt && config->mqtt->persist_commands) {
+        Restored r = restore_operator(config->state_directory, config->battery);
+        if (!r.note.empty()) print_log(r.damaged ? LogLevel::error : LogLevel::warn, r.note);
+        restored = r.state;
+    }
+
+    const EventBase base{event_base_new()};
+    if (!base) throw std::bad_alloc{};
+    ServiceManager service;
+    Channels channels;
+    const auto* battery = drivers().battery(config->battery.protocol);
+    const auto* inverter = drivers().inverter(config->inverter.protocol);
+    Gateway gateway{base.get(), {.config = config, .battery = battery, .inverter = inverter, .restored = restored, .service = &service}, channels};
+    {
+        const Outside outside{channels, {.config = config, .battery = battery, .inverter = inverter, .read_again = read, .service = &service}};
+        gateway.run();
+    }
+    print_log(LogLevel::info, "stopped");
+    return 0;
+}
+
+int list_drivers(bool json)
+{
+    const auto line = [json](std::string_view kind, std::string_view name, std::string_view models, Verification verified) {
+        const auto text = json ? fmt::format(R"({{"kind":"{}","protocol":"{}","models":"{}","verified":"{}"}})", kind, name, models, to_string(verified))
+                               : fmt::format("{:9} {:14} {} (verified: {})", kind, name, models, to_string(verified));
+        std::puts(text.c_str());
+    };
+    for (const auto* d : drivers().batteries) line("battery", d->name, d->models, d->profile.verified);
+    for (const auto* d : drivers().inverters) line("inverter", d->name, d->models, d->verified);
+    return 0;
+}
+
+}  // namespace batgw

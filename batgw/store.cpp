@@ -1,0 +1,255 @@
+#include "batgw/store.hpp"
+
+#include "batgw/event.hpp"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <nlohmann/json.hpp>
+#include <sys/stat.h>
+#include <sys/types.h>
+
+#include <cerrno>
+#include <chrono>
+#include <condition_variable>
+#include <cstdio>
+#include <cstring>
+#include <ctime>
+#include <fstream>
+#include <map>
+#include <mutex>
+#include <sstream>
+#include <system_error>
+#include <thread>
+
+namespace batgw {
+namespace {
+
+using Json = nlohmann::ordered_json;
+constexpr std::string_view operator_file = "operator.json";
+constexpr std::string_view events_file = "events.jsonl";
+constexpr std::size_t events_kept = 64;
+constexpr auto retry = std::chrono::seconds{10};
+
+std::string full_name(const std::string& directory, std::string_view name) { return fmt::format("{}/{}", directory, name); }
+
+std::string why(std::string_view what, const std::string& path) { return fmt::format("{} {}: {}", what, path, std::strerror(errno)); }
+
+// Temporary file, fsync, rename, fsync of the directory. Empty text: done.
+std::string write_whole(const std::string& directory, std::string_view name, std::string_view content)
+{
+    const std::string path = full_name(directory, name);
+    const std::string temporary = path + ".new";
+    {
+        const Fd file{::open(temporary.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0640)};
+        if (!file) return why("cannot write", temporary);
+        while (!content.empty()) {
+            const auto n = ::write(file.get(), content.data(), content.size());
+            if (n < 0 && errno == EINTR) continue;
+            if (n <= 0) return why("cannot write", temporary);
+            content.remove_prefix(static_cast<std::size_t>(n));
+        }
+        if (::fsync(file.get()) != 0) return why("cannot write", temporary);
+    }
+    if (std::rename(temporary.c_str(), path.c_str()) != 0) return why("cannot rename to", path);
+    const Fd folder{::open(directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC)};
+    if (!folder || ::fsync(folder.get()) != 0) return why("cannot sync", directory);
+    return {};
+}
+
+std::string to_text(const OperatorState& s)
+{
+    Json j{{"version", 1}, {"charge", s.charge}, {"discharge", s.discharge}, {"paused", s.paused}, {"contactors_open", s.contactors_open}};
+    // A limit that nobody set follows the configuration, so it is not written down.
+    if (!s.charge_limit_default) {
+        j["max_charge_mw"] = s.max_charge.milli();
+        if (s.max_charge_current) j["max_charge_ma"] = s.max_charge_current->milli();
+    }
+    if (!s.discharge_limit_default) {
+        j["max_discharge_mw"] = s.max_discharge.milli();
+        if (s.max_discharge_current) j["max_discharge_ma"] = s.max_discharge_current->milli();
+    }
+    return j.dump() + "\n";
+}
+
+template <class Q>
+std::optional<Q> kept(const Json& j, const char* key)
+{
+    if (!j.contains(key)) return std::nullopt;
+    const auto milli = j.at(key).get<std::int64_t>();
+    if (milli < 0) throw std::invalid_argument{key};
+    return Q::from_milli(milli);
+}
+
+// Throws what the JSON library throws, or std::invalid_argument.
+OperatorState from_text(const std::string& text, const BatteryConfig& battery)
+{
+    const Json j = Json::parse(text);
+    if (j.at("version").get<int>() != 1) throw std::invalid_argument{"unknown version"};
+    OperatorState s;
+    s.max_charge = battery.charge;
+    s.max_discharge = battery.discharge;
+    s.charge = j.at("charge").get<bool>();
+    s.discharge = j.at("discharge").get<bool>();
+    s.paused = j.at("paused").get<bool>();
+    s.contactors_open = j.at("contactors_open").get<bool>();
+    s.charge_limit_default = !j.contains("max_charge_mw");
+    s.discharge_limit_default = !j.contains("max_discharge_mw");
+    if (const auto p = kept<Power>(j, "max_charge_mw")) s.max_charge = *p;
+    if (const auto p = kept<Power>(j, "max_discharge_mw")) s.max_discharge = *p;
+    s.max_charge_current = kept<Current>(j, "max_charge_ma");
+    s.max_discharge_current = kept<Current>(j, "max_discharge_ma");
+    return s;
+}
+
+std::string wall_clock()
+{
+    timespec t{};
+    ::clock_gettime(CLOCK_REALTIME, &t);
+    std::tm utc{};
+    ::gmtime_r(&t.tv_sec, &utc);
+    std::array<char, 32> text{};
+    const auto n = std::strftime(text.data(), text.size(), "%Y-%m-%dT%H:%M:%S", &utc);
+    return fmt::format("{}.{:03}Z", std::string_view{text.data(), n}, t.tv_nsec / 1'000'000);
+}
+
+template <class Q>
+Json milli(const std::optional<Q>& q)
+{
+    return q ? Json(static_cast<double>(q->milli()) / 1000) : Json(nullptr);
+}
+
+std::string to_text(const Event& e)
+{
+    Json j{{"time", wall_clock()},
+           {"number", e.number},
+           {"type", to_string(e.type)},
+           {"id", to_string(e.fault.id)},
+           {"detail", e.fault.detail.view()},
+           {"class", to_string(e.fault.level)},
+           {"direction", to_string(e.fault.direction)}};
+    if (e.fault.has_value) {
+        j["value"] = static_cast<double>(e.fault.value_milli) / 1000;
+        j["limit"] = static_cast<double>(e.fault.limit_milli) / 1000;
+        j["unit"] = to_string(e.fault.unit);
+    }
+    j["inputs"] = {{"voltage", milli(e.voltage)},
+                   {"current", milli(e.current)},
+                   {"cell_voltage_min", milli(e.cell_voltage_min)},
+                   {"cell_voltage_max", milli(e.cell_voltage_max)},
+                   {"temperature_min", milli(e.temperature_min)},
+                   {"temperature_max", milli(e.temperature_max)},
+                   {"soc", milli(e.soc)}};
+    return j.dump(-1, ' ', false, Json::error_handler_t::replace) + "\n";
+}
+
+}  // namespace
+
+Restored restore_operator(const std::string& directory, const BatteryConfig& battery)
+{
+    const std::string path = full_name(directory, operator_file);
+    std::ifstream file{path};
+    if (!file) return {};  // nothing kept yet; a directory that cannot be used is reported when something is to be written
+    std::stringstream text;
+    text << file.rdbuf();
+    try {
+        Restored r{.state = from_text(text.str(), battery), .note = {}};
+        const OperatorState& s = *r.state;
+        if (!s.charge || !s.discharge || s.paused || s.contactors_open || s.max_charge < battery.charge || s.max_discharge < battery.discharge)
+            r.note = fmt::format("operator restrictions of the last run are in force again: charge {}, discharge {}, pause {}, max-charge {} W, max-discharge {} W",
+                                 s.charge ? "ON" : "OFF", s.discharge ? "ON" : "OFF", s.paused ? "ON" : "OFF", s.max_charge.in(1000), s.max_discharge.in(1000));
+        return r;
+    } catch (const std::exception&) {
+        // What the operator had forbidden is not known any more, so nothing is allowed until he says so again.
+        const std::string aside = path + ".damaged";
+        std::rename(path.c_str(), aside.c_str());
+        OperatorState s;
+        s.paused = true;
+        s.max_charge = battery.charge;
+        s.max_discharge = battery.discharge;
+        s.charge_limit_default = s.discharge_limit_default = true;
+        return {.state = s,
+                .note = fmt::format("{} is damaged (now {}): starting paused; send \"off\" to cmnd/pause to go on", path, aside),
+                .damaged = true};
+    }
+}
+
+struct Store::Shared {
+    std::string directory;
+    std::function<void(bool, std::string_view)> trouble;
+    std::mutex mutex;
+    std::condition_variable changed;
+    std::map<std::string, std::string, std::less<>> pending;  // newest content per file
+    bool stop = false;
+    bool done = false;
+
+    void run()
+    {
+        bool failing = false;
+        std::unique_lock lock{mutex};
+        for (;;) {
+            changed.wait(lock, [this] { return stop || !pending.empty(); });
+            if (pending.empty()) break;
+            auto item = pending.extract(pending.begin());
+            lock.unlock();
+            const std::string error = write_whole(directory, item.key(), item.mapped());
+            lock.lock();
+            if (!error.empty() && !failing) trouble(true, error);
+            if (error.empty() && failing) trouble(false, {});
+            failing = !error.empty();
+            if (!failing) continue;
+            pending.insert(std::move(item));  // keeps a newer one that came meanwhile
+            if (stop) break;
+            changed.wait_for(lock, retry, [this] { return stop; });
+        }
+        done = true;
+        changed.notify_all();
+    }
+};
+
+Store::Store(std::string directory, std::function<void(bool, std::string_view)> trouble) : shared_{std::make_shared<Shared>()}
+{
+    shared_->directory = std::move(directory);
+    shared_->trouble = std::move(trouble);
+    std::ifstream before{full_name(shared_->directory, events_file)};
+    for (std::string line; std::getline(before, line) && line.size() < 4096;) {
+        events_.push_back(line + "\n");
+        if (events_.size() > events_kept) events_.pop_front();
+    }
+    std::thread{[shared = shared_] { shared->run(); }}.detach();
+}
+
+Store::~Store()
+{
+    std::unique_lock lock{shared_->mutex};
+    shared_->stop = true;
+    shared_->changed.notify_all();
+    shared_->changed.wait_for(lock, std::chrono::seconds{3}, [this] { return shared_->done; });
+    shared_->trouble = [](bool, std::string_view) {};  // a disk that hangs may come back when nobody listens any more
+}
+
+void Store::write(std::string name, std::string content)
+{
+    const std::lock_guard lock{shared_->mutex};
+    shared_->pending.insert_or_assign(std::move(name), std::move(content));
+    shared_->changed.notify_all();
+}
+
+void Store::keep_operator(const OperatorState& state)
+{
+    std::string text = to_text(state);
+    if (operator_ == text) return;
+    operator_ = text;
+    write(std::string{operator_file}, std::move(text));
+}
+
+void Store::keep_event(const Event& event)
+{
+    if (event.fault.level < FaultClass::block || (event.type != EventType::fault_set && event.type != EventType::fault_class)) return;
+    events_.push_back(to_text(event));
+    if (events_.size() > events_kept) events_.pop_front();
+    std::string all;
+    for (const std::string& e : events_) all += e;
+    write(std::string{events_file}, std::move(all));
+}
+
+}  // namespace batgw

@@ -1,0 +1,45 @@
+// What survives a restart, in the state directory: the operator's restrictions (SAFE-196) and the last events of BLOCK or worse
+// (SAFE-047). Files are written whole, beside the old one, and renamed over it, by a thread of its own: a slow or full disk delays nobody.
+#pragma once
+
+#include "model/command.hpp"
+#include "model/config.hpp"
+#include "model/snapshot.hpp"
+
+#include <deque>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+
+namespace batgw {
+
+struct Restored {
+    std::optional<OperatorState> state;  // empty: nothing was kept
+    std::string note;                    // for the log; empty: nothing to say
+    bool damaged = false;                // a file was there and could not be understood: `state` is then paused (fail safe)
+};
+
+// Reads what keep_operator() wrote. A damaged file is moved aside, not lost.
+Restored restore_operator(const std::string& directory, const BatteryConfig& battery);
+
+class Store {
+public:
+    // `trouble(true, why)` when writing fails, `trouble(false, "")` when it works again; called from the writing thread.
+    Store(std::string directory, std::function<void(bool, std::string_view)> trouble);
+    // Waits up to 3 s for what is still to be written.
+    ~Store();
+
+    void keep_operator(const OperatorState& state);
+    void keep_event(const Event& event);
+
+private:
+    struct Shared;
+    void write(std::string name, std::string content);
+    std::shared_ptr<Shared> shared_;
+    std::deque<std::string> events_;  // one JSON text each, oldest first, at most 64
+    std::optional<std::string> operator_;
+};
+
+}  // namespace batgw

@@ -1,0 +1,167 @@
+// A whole house in virtual time: the real bridge between a simulated pack and a simulated inverter, on buses without delay.
+#pragma once
+
+#include "batgw/bridge.hpp"
+#include "battery/registry.hpp"
+#include "conf/load.hpp"
+#include "inverter/registry.hpp"
+#include "sim/plant.hpp"
+#include "sim/registry.hpp"
+
+#include <doctest/doctest.h>
+
+#include <algorithm>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <stdexcept>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace batgw::test {
+
+// A frame on one of the buses, and who sent it.
+struct Seen {
+    Instant at;
+    Side side;
+    CanFrame frame;
+};
+
+struct WorldOptions {
+    std::string battery = "byd-atto3", inverter = "byd-hvs";
+    std::string extra;               // further sections of the configuration, YAML
+    std::string battery_extra, inverter_extra;   // further keys, indented by two
+    sim::BatteryChoice pack;
+    std::optional<OperatorState> restored;
+    Instant start{std::chrono::hours{3} + 123456us};   // not zero: a forgotten start time shows
+};
+
+class World {
+public:
+    explicit World(const WorldOptions& options = {})
+        : now{options.start},
+          start{options.start},
+          config{load_config(options)},
+          pack{sim::make_battery(options.battery, options.pack)},
+          inverter{sim::make_inverter(options.inverter, {})},
+          plant{*pack, *inverter},
+          bridge{config, *find_battery_driver(options.battery), *find_inverter_driver(options.inverter), now, options.restored}
+    {
+        for (const Side side : {Side::battery, Side::inverter}) set_bus(side, BusState::active);
+    }
+
+    // Runs for a time. What the gateway sends is in `sent`, oldest first.
+    void run(Duration time)
+    {
+        const Instant end = now + time;
+        while (now < end) {
+            const Instant next = std::min({end, bridge.wake(), pack_wake_, inverter_wake_, plant_wake_});
+            now = std::max(next, now + 1us);
+            step();
+        }
+    }
+    // Until the condition holds; false when it did not within `limit`.
+    bool run_until(const std::function<bool()>& condition, Duration limit)
+    {
+        const Instant end = now + limit;
+        while (!condition()) {
+            if (now >= end) return false;
+            run(10ms);
+        }
+        return true;
+    }
+    // To full power: the usual start of a scenario.
+    void start_up()
+    {
+        inverter->set_wish(Power{});
+        REQUIRE(run_until([&] { return verdict().state == GatewayState::run && verdict().charge.by() != Cause::ramp && !verdict().charge.is_zero(); }, 120s));
+    }
+
+    const Verdict& verdict() const { return bridge.verdict(); }
+    bool has(FaultId id, std::string_view detail = {}) const
+    {
+        return std::any_of(verdict().faults.begin(), verdict().faults.end(), [&](const ActiveFault& f) { return f.id == id && (detail.empty() || f.detail == detail); });
+    }
+    CommandResult command(Command c)
+    {
+        c.received = now;
+        const CommandResult r = bridge.on_command(c, now);
+        turn();
+        return r;
+    }
+    void set_bus(Side side, BusState state)
+    {
+        BusStatus& s = bus_[static_cast<std::size_t>(side)];
+        s.name.assign(side == Side::battery ? "can0" : "can1");
+        s.state = state;
+        s.tried = true;
+        bridge.on_bus(side, s, now);
+    }
+    // A frame from nowhere onto a bus.
+    void inject(Side side, const CanFrame& frame, Duration queued = 0us)
+    {
+        bridge.on_frame(side, frame, now - queued, now);
+        turn();
+    }
+    // The last frame the gateway sent with this id.
+    std::optional<CanFrame> last(Side side, std::uint32_t id) const
+    {
+        for (auto i = sent.rbegin(); i != sent.rend(); ++i)
+            if (i->side == side && i->frame.id == id) return i->frame;
+        return std::nullopt;
+    }
+    bool bus_full[2] = {false, false};   // ENOBUFS for everything
+    bool inverter_cable = true, pack_cable = true;   // pulled: no frame either way
+
+    Instant now, start;
+    Config config;
+    std::unique_ptr<sim::SimulatedBattery> pack;
+    std::unique_ptr<sim::SimulatedInverter> inverter;
+    sim::Plant plant;
+    Bridge bridge;
+    std::vector<Seen> sent;
+
+private:
+    static Config load_config(const WorldOptions& o)
+    {
+        const std::string text = "battery:\n  protocol: " + o.battery + "\n  interface: can0\n  cells: 126\n  capacity_wh: 60480\n" + o.battery_extra +
+                                 "inverter:\n  protocol: " + o.inverter + "\n  interface: can1\n" + o.inverter_extra + o.extra;
+        Loaded loaded = load(text, "world.yaml", {.batteries = battery_drivers(), .inverters = inverter_drivers()}, Definitions{});
+        if (!loaded.config) throw std::invalid_argument{to_string(loaded.problems.front())};
+        return *loaded.config;
+    }
+    void step()
+    {
+        Outbox out;
+        if (now >= plant_wake_) plant_wake_ = plant.on_tick(now);
+        if (now >= pack_wake_) pack_wake_ = pack->on_tick(now, out);
+        if (pack_cable)
+            for (const CanFrame& f : out.frames()) bridge.on_frame(Side::battery, f, now, now);
+        out.clear();
+        if (now >= inverter_wake_) inverter_wake_ = inverter->on_tick(now, out);
+        if (inverter_cable)
+            for (const CanFrame& f : out.frames()) bridge.on_frame(Side::inverter, f, now, now);
+        turn();
+    }
+    void turn()
+    {
+        bridge.run(now);
+        for (const Side side : {Side::battery, Side::inverter})
+            while (const auto frame = bridge.next_frame(side, now)) {
+                if (bus_full[static_cast<std::size_t>(side)]) {
+                    bridge.blocked(side, now);
+                    break;
+                }
+                bridge.sent(side, now);
+                sent.push_back({now, side, *frame});
+                if (side == Side::battery && pack_cable) pack->on_frame(*frame, now);
+                if (side == Side::inverter && inverter_cable) inverter->on_frame(*frame, now);
+            }
+    }
+
+    BusStatus bus_[2];
+    Instant pack_wake_{}, inverter_wake_{}, plant_wake_{};
+};
+
+}  // namespace batgw::test
