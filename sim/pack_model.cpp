@@ -37,6 +37,7 @@ PackModel::PackModel(const Settings& settings)
         c.soc_offset = settings.imbalance * chance_.swing();
         c.drift = 2e-8 * chance_.swing();   // some 0.2 % a day
         c.resistance = settings.resistance_ohm * (1.0 + 0.1 * chance_.swing());
+        ohms_ += c.resistance;
     }
     for (double& offset : sensor_offsets_) offset = 1.2 * chance_.swing();
     look();
@@ -44,9 +45,11 @@ PackModel::PackModel(const Settings& settings)
 
 void PackModel::look()
 {
+    rest_sum_ = 0;
     for (Cell& c : cells_) {
         c.wander = 0.98 * c.wander + 0.0002 * chance_.swing();
         c.rest = lfp_rest_voltage(soc_ + c.soc_offset) + c.wander;
+        rest_sum_ += c.rest;
     }
 }
 
@@ -59,17 +62,13 @@ void PackModel::advance(double seconds, double current_a)
     (ah > 0 ? charged_ah_ : discharged_ah_) += std::abs(ah);
     (kwh > 0 ? charged_kwh_ : discharged_kwh_) += std::abs(kwh);
 
-    double ohms = 0;
-    for (Cell& c : cells_) {
-        ohms += c.resistance;
-        c.soc_offset += c.drift * seconds;
-    }
-    const double heat_w = current_a * current_a * ohms - cooling_w_per_k * (celsius_ - settings_.ambient_c);
+    const double heat_w = current_a * current_a * ohms_ - cooling_w_per_k * (celsius_ - settings_.ambient_c);
     celsius_ += heat_w * seconds / heat_j_per_k;
 
     since_look_s_ += seconds;
     if (since_look_s_ < look_every_s) return;
-    since_look_s_ = std::fmod(since_look_s_, look_every_s);
+    for (Cell& c : cells_) c.soc_offset += c.drift * since_look_s_;
+    since_look_s_ = 0;
     look();
 }
 
@@ -82,6 +81,7 @@ double PackModel::cell_voltage(unsigned i) const
 
 double PackModel::pack_voltage() const
 {
+    if (pinned_cells_.empty()) return std::max(0.0, rest_sum_ + current_a_ * ohms_);
     double sum = 0;
     for (unsigned i = 0; i < settings_.cells; ++i) sum += cell_voltage(i);
     return sum;

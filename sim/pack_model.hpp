@@ -67,6 +67,7 @@ private:
     std::vector<double> sensor_offsets_;
     std::map<unsigned, double> pinned_cells_, pinned_sensors_;
     double soc_, celsius_, current_a_ = 0;
+    double rest_sum_ = 0, ohms_ = 0;
     double since_look_s_ = 0;
     double charged_ah_ = 4321.0, discharged_ah_ = 4210.0, charged_kwh_ = 1742.0, discharged_kwh_ = 1688.0;   // it has lived before
 };
