@@ -274,8 +274,8 @@ LinkFault configure(const std::string& name, const LinkInfo& now, const LinkWish
     }
     if (!queue_short(now.queue_length) && !set_queue_length(name, std::clamp(now.queue_length, queue_shortest, queue_longest)))
         first = fault(LinkStep::queue);
-    if (can_do_start(name.c_str()) != 0) return fault(LinkStep::up);
-    return first;
+    const LinkFault last = bring_up(name);
+    return last.step != LinkStep::none ? last : first;
 }
 
 LinkFault restart(const std::string& name, bool& by_down_up)
@@ -286,9 +286,10 @@ LinkFault restart(const std::string& name, bool& by_down_up)
         by_down_up = true;
     }
     if (can_do_stop(name.c_str()) != 0) return fault(LinkStep::down);
-    if (can_do_start(name.c_str()) != 0) return fault(LinkStep::up);
-    return {};
+    return bring_up(name);
 }
+
+LinkFault bring_up(const std::string& name) { return can_do_start(name.c_str()) == 0 ? LinkFault{} : fault(LinkStep::up); }
 
 namespace {
 

@@ -79,8 +79,9 @@ bool as_wished(const LinkInfo& now, const LinkWish& wish);
 // brought up. `mode` is reported but does not stop the rest: a controller without listen-only mode is used without.
 LinkFault configure(const std::string& name, const LinkInfo& now, const LinkWish& wish);
 
-// After bus-off. Drivers that know no restart are taken down and up again.
+// After bus-off. Drivers that know no restart are taken down and up again; when `up` fails, try bring_up() until it works.
 LinkFault restart(const std::string& name, bool& by_down_up);
+LinkFault bring_up(const std::string& name);
 
 inline constexpr unsigned queue_shortest = 10, queue_longest = 32;  // frames, SAFE-263
 

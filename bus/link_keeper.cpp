@@ -95,9 +95,10 @@ private:
         if (!link) {
             socket_of_ = 0;
             give_up_on_ = 0;
+            left_down_ = false;
         }
         if (link && link->is_can) {
-            if (restart_) restart(report, link);
+            if (restart_ || left_down_) restart(report, link);
             if (setup_.bitrate) adjust(report, link);
             if (link && link->index != socket_of_) open(report, link->index);
         }
@@ -112,8 +113,13 @@ private:
 
     void restart(LinkReport& report, std::optional<LinkInfo>& link)
     {
-        if (link->state != BusState::bus_off) return;  // somebody was faster
-        report.fault = bus::restart(setup_.name, by_down_up_);
+        if (left_down_ && !link->up)
+            report.fault = bring_up(setup_.name);
+        else if (link->state == BusState::bus_off)
+            report.fault = bus::restart(setup_.name, by_down_up_);
+        else
+            return;  // somebody was faster
+        left_down_ = report.fault.step == LinkStep::up;
         report.restarted = by_down_up_ && report.fault.step == LinkStep::none;
         link = netlink_.read(setup_.name);
     }
@@ -122,7 +128,6 @@ private:
     void adjust(LinkReport& report, std::optional<LinkInfo>& link)
     {
         const LinkWish wish{*setup_.bitrate, setup_.listen_only && listen_only_works_};
-        // A restart that failed half way leaves a link that is down: that is put right here as well.
         if (as_wished(*link, wish)) {
             patience_ = LinkKeeper::period;
             return;
@@ -157,7 +162,8 @@ private:
     std::uint32_t news_ = 0;
     int socket_of_ = 0;   // index of the interface that a socket was opened for
     int give_up_on_ = 0;  // index of the interface that was configured last
-    bool look_ = true, restart_ = false, by_down_up_ = false, listen_only_works_ = true;
+    bool look_ = true, restart_ = false, listen_only_works_ = true;
+    bool by_down_up_ = false, left_down_ = false;  // a restart by down and up; it got no further than down
     Instant next_look_{};
     Instant try_again_{};
     Duration patience_ = LinkKeeper::period;

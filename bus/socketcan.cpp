@@ -140,13 +140,14 @@ void SocketCan::apply(const LinkReport& report)
     if (report.socket >= 0) install(report.socket);
     if (!report.present) retire_socket();
     status_.tried = true;
+    if (report.restarted) ++status_.counters.restarts;
+    if (report.fault.step != LinkStep::none) tell_fault(report);
     if (report.news != news_) return;  // older than what the socket told since; the next report is on its way
 
     status_.bitrate = report.present ? report.link.bitrate : 0;
     if (report.link.tx_errors) status_.tx_errors = *report.link.tx_errors;
     if (report.link.rx_errors) status_.rx_errors = *report.link.rx_errors;
     link_listen_only_ = report.present && report.link.listen_only;
-    if (report.restarted) ++status_.counters.restarts;
     if (!report.present || !report.link.has_controller)
         restarter_ = Restarter::not_needed;
     else if (report.link.restart_ms != 0)
@@ -155,10 +156,11 @@ void SocketCan::apply(const LinkReport& report)
         restarter_ = report.may_configure ? Restarter::batgw : Restarter::nobody;
 
     tell(report);
-    const BusState now = state_of(report);
-    if (now == BusState::bus_off && status_.state == BusState::bus_off && report.fault.step != LinkStep::none)
+    enter_state(state_of(report));
+    // Still off after a restart, or it was not yet known that it is up to us.
+    if (status_.state == BusState::bus_off && restarter_ == Restarter::batgw &&
+        event_pending(on_restart_.get(), EV_TIMEOUT, nullptr) == 0)
         schedule_restart(backoff_.still_off());
-    enter_state(now);
     if (backoff_.calmed(clock_.monotonic()) && backoff_.count() > 1)
         line(BusLog::Level::info, fmt::format("no bus-off for a minute, after {}", backoff_.count()));
 }
@@ -232,21 +234,26 @@ void SocketCan::tell_bus_off()
     }
 }
 
+void SocketCan::tell_fault(const LinkReport& report)
+{
+    if (report.fault.step == LinkStep::mode && listen_only_)
+        return line(BusLog::Level::warn,
+            "this controller has no listen-only mode: nothing is sent, but it acknowledges what others send");
+    const std::string why = report.fault.error == EPERM ? "CAP_NET_ADMIN is missing" : words(report.fault.error);
+    trouble(BusLog::Level::error, fmt::format("cannot {}: {}", to_string(report.fault.step), why));
+}
+
 void SocketCan::tell(const LinkReport& report)
 {
-    if (report.fault.step == LinkStep::mode && listen_only_) {
-        line(BusLog::Level::warn,
-            "this controller has no listen-only mode: nothing is sent, but frames of others are acknowledged");
-    } else if (report.fault.step != LinkStep::none) {
-        tell_fault(report);
-        return;
-    }
     if (!report.present) return trouble(BusLog::Level::warn, "there is no such interface; looking for it every 2 s");
     if (!report.link.is_can) return trouble(BusLog::Level::error, "this is not a CAN interface");
+    const bool ours = bitrate_ && report.may_configure;  // then tell_fault() has said what does not work
+    if (report.wrong_bitrate && ours) return;
     if (report.wrong_bitrate)
         return trouble(BusLog::Level::error,
             fmt::format("runs at {} bit/s, not at {}, and changing that needs CAP_NET_ADMIN; nothing is sent",
                 report.link.bitrate, *bitrate_));
+    if (!report.link.up && ours) return;
     if (!report.link.up)
         return trouble(BusLog::Level::warn,
             bitrate_ ? "the interface is down, and bringing it up needs CAP_NET_ADMIN"
@@ -255,13 +262,6 @@ void SocketCan::tell(const LinkReport& report)
     if (link_listen_only_ && !listen_only_)
         return trouble(BusLog::Level::error, "the link is in listen-only mode: nothing can be sent");
     tell_link(report);
-}
-
-void SocketCan::tell_fault(const LinkReport& report)
-{
-    if (report.fault.error == EPERM)
-        return trouble(BusLog::Level::error, fmt::format("cannot {}: CAP_NET_ADMIN is missing", to_string(report.fault.step)));
-    trouble(BusLog::Level::error, fmt::format("cannot {}: {}", to_string(report.fault.step), words(report.fault.error)));
 }
 
 void SocketCan::tell_link(const LinkReport& report)
