@@ -9,6 +9,8 @@
 #include "model/driver.hpp"
 #include "model/snapshot.hpp"
 
+#include <cstddef>
+#include <cstdint>
 #include <functional>
 #include <memory>
 #include <string_view>
@@ -28,6 +30,7 @@ struct MqttContext {
 struct MqttHooks {
     std::function<bool(const Command&)> submit;            // to the bridge; false: its queue is full
     std::function<void(LogLevel, std::string_view)> log;   // one line, no newline, never a secret
+    std::function<void(bool)> retained_command{};          // may be empty: a retained command lies on the broker, or no longer does
 };
 
 class MqttClient {

@@ -10,13 +10,15 @@ void CommandDesk::reconfigure(const MqttConfig& config, CommandRules rules)
 {
     topic_ = config.topic;
     legacy_qos_ = config.legacy_qos;
+    legacy_topics_ = config.legacy_topics;
     retain_status_ = config.retain_status;
     rules_ = std::move(rules);
 }
 
-Message CommandDesk::status(const OperatorState& state) const
+void CommandDesk::publish_status(const OperatorState& state, std::vector<Outgoing>& out) const
 {
-    return {.topic = topic_ + "/STATUS", .payload = status_json(state), .qos = legacy_qos_, .retain = retain_status_, .keep = Keep::each, .correlation = {}};
+    if (!legacy_topics_) return;
+    out.push_back({.topic = topic_ + "/STATUS", .payload = status_json(state), .qos = legacy_qos_, .retain = retain_status_, .keep = Keep::each, .correlation = {}});
 }
 
 // A stranger's choice of topic: never one of ours, where it could pass for a message of the gateway, and never a pattern.
@@ -28,11 +30,11 @@ CommandDesk::ReplyTo CommandDesk::reply_to(const Received& r) const
     return fine ? ReplyTo{std::string{t}, std::string{r.correlation}} : ReplyTo{};
 }
 
-void CommandDesk::answer(const Result& result, const ReplyTo& reply, const Moment& moment, std::vector<Message>& out) const
+void CommandDesk::answer(const Result& result, const ReplyTo& reply, const Moment& moment, std::vector<Outgoing>& out) const
 {
-    Message message{.topic = topic_ + "/RESULT", .payload = result_json(result, moment), .qos = 1, .retain = false, .keep = Keep::deliver, .correlation = {}};
+    Outgoing message{.topic = topic_ + "/RESULT", .payload = result_json(result, moment), .qos = 1, .retain = false, .keep = Keep::deliver, .correlation = {}};
     if (!reply.topic.empty()) {
-        Message copy = message;
+        Outgoing copy = message;
         copy.topic = reply.topic;
         copy.correlation = reply.correlation;
         out.push_back(std::move(copy));
@@ -41,7 +43,7 @@ void CommandDesk::answer(const Result& result, const ReplyTo& reply, const Momen
 }
 
 CommandDesk::Outcome CommandDesk::on_message(const Received& received, const OperatorState& state, const Moment& moment,
-    const std::function<bool(const Command&)>& submit, std::vector<Message>& out)
+    const std::function<bool(const Command&)>& submit, std::vector<Outgoing>& out)
 {
     Outcome outcome;
     const auto name = command_name(received.topic, topic_);
@@ -85,28 +87,28 @@ CommandDesk::Outcome CommandDesk::on_message(const Received& received, const Ope
         result.text = refusal->text;
     }
     answer(result, reply, moment, out);
-    out.push_back(status(state));
+    publish_status(state, out);
     return outcome;
 }
 
-void CommandDesk::on_result(const CommandResult& r, const Moment& moment, std::vector<Message>& out)
+void CommandDesk::on_result(const CommandResult& r, const Moment& moment, std::vector<Outgoing>& out)
 {
     const auto p = std::find_if(pending_.begin(), pending_.end(), [&](const Pending& one) { return one.ticket == r.ticket; });
     if (p == pending_.end()) return;   // answered already, as too late
     const std::string_view text = p->echo.empty() ? r.text.view() : std::string_view{p->echo};
     answer({.id = p->id, .command = p->name, .code = r.code, .text = text, .status = r.status, .duration = r.answered - p->received}, p->reply, moment, out);
-    out.push_back(status(r.status));
+    publish_status(r.status, out);
     pending_.erase(p);
 }
 
-void CommandDesk::expire(const OperatorState& state, const Moment& moment, std::vector<Message>& out)
+void CommandDesk::expire(const OperatorState& state, const Moment& moment, std::vector<Outgoing>& out)
 {
     while (!pending_.empty() && moment.now - pending_.front().received >= patience) {
         const Pending& p = pending_.front();
         answer({.id = p.id, .command = p.name, .code = CommandCode::internal, .text = "no answer; it may still be carried out", .status = state,
                    .duration = moment.now - p.received},
             p.reply, moment, out);
-        out.push_back(status(state));
+        publish_status(state, out);
         pending_.pop_front();
     }
 }

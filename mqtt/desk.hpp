@@ -5,7 +5,7 @@
 #include "model/command_rate.hpp"
 #include "model/config.hpp"
 #include "mqtt/commands.hpp"
-#include "mqtt/message.hpp"
+#include "mqtt/outgoing.hpp"
 #include "mqtt/moment.hpp"
 #include "mqtt/result_json.hpp"
 
@@ -37,12 +37,13 @@ public:
     };
     // `status`: the operator's state as it stands. `submit`: to the bridge, false when its queue is full.
     Outcome on_message(const Received& received, const OperatorState& status, const Moment& moment,
-        const std::function<bool(const Command&)>& submit, std::vector<Message>& out);
-    void on_result(const CommandResult& result, const Moment& moment, std::vector<Message>& out);
+        const std::function<bool(const Command&)>& submit, std::vector<Outgoing>& out);
+    void on_result(const CommandResult& result, const Moment& moment, std::vector<Outgoing>& out);
     // Commands that the bridge did not answer in time are answered `internal`.
-    void expire(const OperatorState& status, const Moment& moment, std::vector<Message>& out);
+    void expire(const OperatorState& status, const Moment& moment, std::vector<Outgoing>& out);
 
-    Message status(const OperatorState& state) const;
+    // STATUS, unless the legacy topics are off.
+    void publish_status(const OperatorState& state, std::vector<Outgoing>& out) const;
     void reconfigure(const MqttConfig& config, CommandRules rules);   // pending answers stay
     std::size_t pending() const { return pending_.size(); }
     std::uint64_t refused_by_rate() const { return rate_.refused(); }
@@ -61,11 +62,11 @@ private:
         ReplyTo reply;
     };
     ReplyTo reply_to(const Received& received) const;
-    void answer(const Result& result, const ReplyTo& reply, const Moment& moment, std::vector<Message>& out) const;
+    void answer(const Result& result, const ReplyTo& reply, const Moment& moment, std::vector<Outgoing>& out) const;
 
     std::string topic_;
     int legacy_qos_ = 0;
-    bool retain_status_ = false;
+    bool legacy_topics_ = true, retain_status_ = false;
     CommandRules rules_;
     CommandRate rate_;
     std::deque<Pending> pending_;

@@ -1,7 +1,7 @@
 // What waits to be sent: bounded, and never stale (MQTT-062).
 #pragma once
 
-#include "mqtt/message.hpp"
+#include "mqtt/outgoing.hpp"
 
 #include <cstdint>
 #include <deque>
@@ -13,12 +13,12 @@ public:
     static constexpr std::size_t messages_max = 512;
     static constexpr std::size_t bytes_max = 256 * 1024;
 
-    void push(Message message);
+    void push(Outgoing message);
     // Back to the front, where it was taken from.
-    void push_front(Message message);
+    void push_front(Outgoing message);
     bool empty() const { return waiting_.empty(); }
-    const Message& front() const { return waiting_.front(); }
-    Message pop();
+    const Outgoing& front() const { return waiting_.front(); }
+    Outgoing pop();
     // The connection is gone: only what must be delivered stays.
     void forget();
     void clear();
@@ -28,10 +28,10 @@ public:
     std::uint64_t dropped() const { return dropped_; }
 
 private:
-    void make_room(std::size_t bytes);
-    void erase(std::deque<Message>::iterator message);
+    void make_room(std::size_t messages, std::size_t bytes);   // for so many more
+    void erase(std::deque<Outgoing>::iterator message);
 
-    std::deque<Message> waiting_;
+    std::deque<Outgoing> waiting_;
     std::size_t bytes_ = 0;
     std::uint64_t dropped_ = 0;
 };

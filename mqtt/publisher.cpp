@@ -34,15 +34,22 @@ Publisher::Publisher(const MqttConfig& config, const MqttContext& context)
 
 void Publisher::on_snapshot(const Snapshot& snapshot) { snapshot_ = snapshot; }
 
+void Publisher::reconfigure(const MqttConfig& config, const MqttContext& context)
+{
+    auto snapshot = std::move(snapshot_);
+    *this = Publisher{config, context};
+    snapshot_ = std::move(snapshot);
+}
+
 const OperatorState& Publisher::operator_state() const { return snapshot_->operator_; }
 
-Message Publisher::message(std::string_view suffix, std::string payload, int qos, bool retain) const
+Outgoing Publisher::message(std::string_view suffix, std::string payload, int qos, bool retain) const
 {
     return {.topic = config_.topic + "/" + std::string{suffix}, .payload = std::move(payload), .qos = qos, .retain = retain, .correlation = {}};
 }
 
-Message Publisher::online() const { return message("LWT", "Online", config_.legacy_qos, true); }
-Message Publisher::offline() const { return message("LWT", "Offline", config_.legacy_qos, true); }
+Outgoing Publisher::online() const { return message("LWT", "Online", config_.legacy_qos, true); }
+Outgoing Publisher::offline() const { return message("LWT", "Offline", config_.legacy_qos, true); }
 
 void Publisher::set_teleperiod(Duration period, Instant now)
 {
@@ -58,15 +65,15 @@ Publisher::Marks Publisher::marks() const
         .faults = alarms_signature(*snapshot_)};
 }
 
-void Publisher::publish_status(std::vector<Message>& out) const
+void Publisher::publish_status(std::vector<Outgoing>& out) const
 {
     if (!config_.legacy_topics) return;
-    Message status = message("STATUS", status_json(snapshot_->operator_), config_.legacy_qos, config_.retain_status);
+    Outgoing status = message("STATUS", status_json(snapshot_->operator_), config_.legacy_qos, config_.retain_status);
     status.keep = Keep::each;
     out.push_back(std::move(status));
 }
 
-void Publisher::publish_state(const Moment& moment, std::vector<Message>& out)
+void Publisher::publish_state(const Moment& moment, std::vector<Outgoing>& out)
 {
     out.push_back(message("STATE", state_json(*snapshot_, context_.battery ? &context_.battery->profile : nullptr, moment), 0, true));
     state_at_ = moment.now;
@@ -75,13 +82,13 @@ void Publisher::publish_state(const Moment& moment, std::vector<Message>& out)
     told_ = marks();
 }
 
-void Publisher::publish_alarms(const Moment& moment, std::vector<Message>& out)
+void Publisher::publish_alarms(const Moment& moment, std::vector<Outgoing>& out)
 {
     out.push_back(message("ALARMS", alarms_json(*snapshot_, moment), 1, true));
     alarms_told_ = alarms_signature(*snapshot_);
 }
 
-void Publisher::publish_availability(bool all, std::vector<Message>& out)
+void Publisher::publish_availability(bool all, std::vector<Outgoing>& out)
 {
     const auto one = [&](std::optional<bool>& told, bool alive, std::string_view suffix) {
         if (told == alive && !all) return;
@@ -92,7 +99,7 @@ void Publisher::publish_availability(bool all, std::vector<Message>& out)
     one(inverter_told_, snapshot_->verdict.inverter_link, "inverter/availability");
 }
 
-void Publisher::publish_cells(const Moment& moment, bool all, std::vector<Message>& out)
+void Publisher::publish_cells(const Moment& moment, bool all, std::vector<Outgoing>& out)
 {
     if (config_.cells != "all") return;
     const std::uint32_t samples = snapshot_->battery.cells.samples();
@@ -105,7 +112,7 @@ void Publisher::publish_cells(const Moment& moment, bool all, std::vector<Messag
     cells_at_ = moment.now;
 }
 
-void Publisher::refresh(const Moment& moment, std::vector<Message>& out)
+void Publisher::refresh(const Moment& moment, std::vector<Outgoing>& out)
 {
     if (!snapshot_) return;
     publish_status(out);
@@ -117,7 +124,7 @@ void Publisher::refresh(const Moment& moment, std::vector<Message>& out)
     next_tele_ = moment.now + teleperiod_;
 }
 
-void Publisher::step(const Moment& moment, std::vector<Message>& out)
+void Publisher::step(const Moment& moment, std::vector<Outgoing>& out)
 {
     if (!snapshot_) return;
     const Instant now = moment.now;

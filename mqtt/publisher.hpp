@@ -4,7 +4,7 @@
 #include "model/config.hpp"
 #include "model/snapshot.hpp"
 #include "mqtt/client.hpp"
-#include "mqtt/message.hpp"
+#include "mqtt/outgoing.hpp"
 #include "mqtt/moment.hpp"
 #include "mqtt/state_json.hpp"
 #include "mqtt/values.hpp"
@@ -39,17 +39,18 @@ public:
     Publisher(const MqttConfig& config, const MqttContext& context);
 
     void on_snapshot(const Snapshot& snapshot);
+    void reconfigure(const MqttConfig& config, const MqttContext& context);   // starts anew, but for the snapshot
     bool has_snapshot() const { return snapshot_.has_value(); }
     const OperatorState& operator_state() const;
 
     // Everything, changed or not: STATUS, the fresh values, STATE, ALARMS, CELLS, availability. Needs a snapshot.
-    void refresh(const Moment& moment, std::vector<Message>& out);
+    void refresh(const Moment& moment, std::vector<Outgoing>& out);
     // What is due now. Call for each snapshot, and some times a second.
-    void step(const Moment& moment, std::vector<Message>& out);
+    void step(const Moment& moment, std::vector<Outgoing>& out);
 
     void set_teleperiod(Duration period, Instant now);   // until restart or reload
-    Message online() const;
-    Message offline() const;
+    Outgoing online() const;
+    Outgoing offline() const;
     const std::string& topic() const { return config_.topic; }
 
 private:
@@ -64,12 +65,12 @@ private:
         friend bool operator==(const Marks&, const Marks&) = default;
     };
     Marks marks() const;
-    Message message(std::string_view suffix, std::string payload, int qos, bool retain) const;
-    void publish_state(const Moment& moment, std::vector<Message>& out);
-    void publish_alarms(const Moment& moment, std::vector<Message>& out);
-    void publish_availability(bool all, std::vector<Message>& out);
-    void publish_cells(const Moment& moment, bool all, std::vector<Message>& out);
-    void publish_status(std::vector<Message>& out) const;
+    Outgoing message(std::string_view suffix, std::string payload, int qos, bool retain) const;
+    void publish_state(const Moment& moment, std::vector<Outgoing>& out);
+    void publish_alarms(const Moment& moment, std::vector<Outgoing>& out);
+    void publish_availability(bool all, std::vector<Outgoing>& out);
+    void publish_cells(const Moment& moment, bool all, std::vector<Outgoing>& out);
+    void publish_status(std::vector<Outgoing>& out) const;
 
     MqttConfig config_;
     MqttContext context_;

@@ -41,7 +41,7 @@ Values::Values(Setup setup) : setup_{std::move(setup)}
             inverter_.emplace_back(value_topic(setup_.topic, "inverter", v.key, v.type), v.decimals);
 }
 
-void Values::offer(ValueTopic& topic, std::optional<std::int64_t> milli, Instant now, bool all, std::vector<Message>& out) const
+void Values::offer(ValueTopic& topic, std::optional<std::int64_t> milli, Instant now, bool all, std::vector<Outgoing>& out) const
 {
     std::optional<std::int64_t> count;
     if (milli) count = scaled(*milli, topic.decimals());
@@ -57,7 +57,7 @@ void Values::grow(std::vector<ValueTopic>& topics, std::size_t count, std::strin
         topics.emplace_back(value_topic(setup_.topic, "battery", std::string{key} + std::to_string(topics.size()), type), decimals);
 }
 
-void Values::collect(const Snapshot& snapshot, Instant now, bool all, std::vector<Message>& out)
+void Values::collect(const Snapshot& snapshot, Instant now, bool all, std::vector<Outgoing>& out)
 {
     if (setup_.battery) {
         for (std::size_t i = 0; i < battery_.size(); ++i)

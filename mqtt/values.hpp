@@ -3,7 +3,7 @@
 
 #include "model/driver.hpp"
 #include "model/snapshot.hpp"
-#include "mqtt/message.hpp"
+#include "mqtt/outgoing.hpp"
 
 #include <cstdint>
 #include <optional>
@@ -47,10 +47,10 @@ public:
     explicit Values(Setup setup);
 
     // `all`: every fresh value, changed or not (connect, teleperiod); else what is due by change.
-    void collect(const Snapshot& snapshot, Instant now, bool all, std::vector<Message>& out);
+    void collect(const Snapshot& snapshot, Instant now, bool all, std::vector<Outgoing>& out);
 
 private:
-    void offer(ValueTopic& topic, std::optional<std::int64_t> milli, Instant now, bool all, std::vector<Message>& out) const;
+    void offer(ValueTopic& topic, std::optional<std::int64_t> milli, Instant now, bool all, std::vector<Outgoing>& out) const;
     void grow(std::vector<ValueTopic>& topics, std::size_t count, std::string_view key, ValueType type, unsigned decimals) const;
 
     Setup setup_;

@@ -13,7 +13,7 @@ enum class Keep : std::uint8_t {
     deliver    // kept over a lost connection until the broker has confirmed it (RESULT)
 };
 
-struct Message {
+struct Outgoing {
     std::string topic;
     std::string payload;
     int qos = 0;
