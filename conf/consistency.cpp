@@ -39,8 +39,9 @@ public:
         if (or_equal ? a <= b : a < b) return;
         const bool about_low = later(low, high);
         const std::string_view other = about_low ? high : low;
-        const std::string what = fmt::format("{} is not {}{} {} ({})", text(about_low ? low : high), about_low ? "below" : "above",
-                                             or_equal ? " or equal to" : "", other, text(other));
+        // Of two that may be equal the low one is above the high one; of two that may not it is at least not below.
+        const std::string_view relation = or_equal ? (about_low ? "above" : "below") : (about_low ? "not below" : "not above");
+        const std::string what = fmt::format("{} is {} {} ({})", text(about_low ? low : high), relation, other, text(other));
         require(false, {high, low}, what, rule);
     }
 
@@ -134,15 +135,15 @@ void check_cell_curves(Checker& c, const SafetyConfig::Cell& cell)
     constexpr std::string_view down = "safety.cell.discharge_curve";
     const auto falls = [](const Curve& x) { return std::is_sorted(x.begin(), x.end(), [](const auto& a, const auto& b) { return a.y > b.y; }); };
     const auto rises = [](const Curve& x) { return std::is_sorted(x.begin(), x.end(), [](const auto& a, const auto& b) { return a.y < b.y; }); };
-    c.require(falls(cell.charge_curve), {up}, "rises", "a higher cell never gives more");
-    c.require(rises(cell.discharge_curve), {down}, "falls", "a lower cell never gives more");
+    c.require(falls(cell.charge_curve), {up}, "the curve rises", "a higher cell never gives more");
+    c.require(rises(cell.discharge_curve), {down}, "the curve falls", "a lower cell never gives more");
     const auto top = last_zero(cell.charge_curve);
-    c.require(top.has_value(), {up}, "does not end at 0", "0 at or below block_high.set_v");
+    c.require(top.has_value(), {up}, "the curve does not end at 0", "0 at or below block_high.set_v");
     c.require(!top || *top <= cell.block_high.milli(), {up, "safety.cell.block_high.set_v"},
               fmt::format("the curve is 0 only from {} V, above block_high.set_v ({})", print_number(top.value_or(0), 1000), c.text("safety.cell.block_high.set_v")),
               "0 at or below block_high.set_v");
     const auto bottom = first_zero(cell.discharge_curve);
-    c.require(bottom.has_value(), {down}, "does not begin at 0", "0 at or above block_low.set_v");
+    c.require(bottom.has_value(), {down}, "the curve does not begin at 0", "0 at or above block_low.set_v");
     c.require(!bottom || *bottom >= cell.block_low.milli(), {down, "safety.cell.block_low.set_v"},
               fmt::format("the curve is 0 only up to {} V, below block_low.set_v ({})", print_number(bottom.value_or(0), 1000), c.text("safety.cell.block_low.set_v")),
               "0 at or above block_low.set_v");
@@ -152,7 +153,7 @@ void check_cell_curves(Checker& c, const SafetyConfig::Cell& cell)
 void check_temperature_curve(Checker& c, std::string_view key, const Curve& curve, const SafetyConfig::TemperatureRules& t)
 {
     if (curve.empty()) return;
-    c.require(has_one_top(curve), {key}, "falls and rises again", "rises with temperature, then falls");
+    c.require(has_one_top(curve), {key}, "the curve falls and rises again", "rises with temperature, then falls");
     const std::int64_t hot = last_zero(curve).value_or(curve[curve.size() - 1].x_milli);
     const std::int64_t cold = first_zero(curve).value_or(curve[0].x_milli);
     c.require(hot < t.trip.milli(), {key, "safety.temperature.trip_c"},
@@ -222,8 +223,8 @@ void check_battery(Checker& c, const Draft& d)
     for (const std::string_view key : {std::string_view{"battery.max_charge_w"}, std::string_view{"battery.max_discharge_w"}})
         c.require(profile.states_limits || d.is_written(key), {key}, "missing", "this battery states no limits of its own: 0..100000 W");
     const BatteryConfig& b = d.config.battery;
-    c.require(b.cells || profile[SignalId::cells].provided || (b.voltage_min && b.voltage_max),
-              {"battery.cells", "battery.voltage_min_v", "battery.voltage_max_v"}, "missing",
+    const bool known = b.cells || profile[SignalId::cells].provided || (b.voltage_min && b.voltage_max);
+    c.require(known || c.any_bad({"battery.voltage_min_v", "battery.voltage_max_v"}), {"battery.cells"}, "missing",
               "this battery does not tell: cells, or voltage_min_v and voltage_max_v");
 }
 

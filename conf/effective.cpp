@@ -44,7 +44,7 @@ public:
         go_to(name);
         out_ += fmt::format("{:{}}# {}\n", "", 2 * open_.size(), text);
     }
-    void end_comment(const std::string& text) { out_ += fmt::format("# {}\n", text); }
+    void end_comment(const std::string& text) { out_ += text.empty() ? "#\n" : fmt::format("# {}\n", text); }
     std::string take() { return std::move(out_); }
 
 private:

@@ -339,9 +339,9 @@ constexpr Key table[] = {
     later("safety.contactors.precharge.hold_ms", "100", "for so long"),
     later("safety.contactors.precharge.min_ms", "200", "shortest precharge"),
     later("safety.contactors.precharge.max_s", "5", "longest precharge"),
-    number("safety.contactors.precharge.attempts", 1, 5, BATGW_FIELD(safety.contactors.attempts), "failed closings before the contactors are locked out").limit(Looser::own_profile_max),
-    number("safety.contactors.precharge.window_s", 600, 86'400, BATGW_FIELD(safety.contactors.attempts_window), "within this time").limit(pmin),
-    number("safety.contactors.precharge.cooldown_s", 10, 600, BATGW_FIELD(safety.contactors.cooldown), "wait after a failed closing").limit(Looser::own_profile_min),
+    number("safety.contactors.precharge.attempts", 1, 5, BATGW_FIELD(safety.contactors.attempts), "failed closings before the contactors are locked out").limit(Looser::own_profile_max).needs_restart(),
+    number("safety.contactors.precharge.window_s", 600, 86'400, BATGW_FIELD(safety.contactors.attempts_window), "within this time").limit(pmin).needs_restart(),
+    number("safety.contactors.precharge.cooldown_s", 10, 600, BATGW_FIELD(safety.contactors.cooldown), "wait after a failed closing").limit(Looser::own_profile_min).needs_restart(),
     later("safety.contactors.overlap_ms", "1000", "of precharge and positive contactor"),
     number("safety.contactors.close_total_s", 2, 15, BATGW_FIELD(safety.contactors.close_total), "longest closing").limit(pmax),
     number("safety.contactors.open.current_a", 0.5, 10, BATGW_FIELD(safety.contactors.open_current), "current below which contactors may open"),
@@ -508,8 +508,8 @@ std::string print_bounds(const Key& key, NumberBounds bounds)
 {
     const std::string_view unit = unit_of(key);
     std::string out = fmt::format("{}..{}", print_number(bounds.min, key.scale), print_number(bounds.max, key.scale));
-    if (key.step > 1) out += ", whole numbers";
     if (!unit.empty()) out += fmt::format(" {}", unit);
+    if (key.step > 1) out += ", whole numbers";
     if (!key.word.empty()) out += fmt::format(", or {}", key.word);
     return out;
 }

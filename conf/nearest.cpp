@@ -40,13 +40,13 @@ std::string folded(std::string_view text)
 
 std::optional<std::string_view> nearest(std::string_view written, std::span<const std::string_view> known)
 {
-    if (written.empty() || written.size() > 64) return std::nullopt;
+    if (written.size() < 3 || written.size() > 64) return std::nullopt;
     std::optional<std::string_view> best;
     std::size_t best_distance = std::max<std::size_t>(2, written.size() / 3) + 1;
     for (const std::string_view name : known) {
         std::size_t d = distance(folded(written), folded(name));
         // One is the beginning of the other: a forgotten or an invented unit.
-        if (written.size() >= 3 && (name.starts_with(written) || written.starts_with(name))) d = std::min<std::size_t>(d, 2);
+        if (name.starts_with(written) || written.starts_with(name)) d = std::min<std::size_t>(d, 2);
         if (d < best_distance) {
             best = name;
             best_distance = d;

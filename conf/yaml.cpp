@@ -84,9 +84,11 @@ public:
     void OnNull(const YAML::Mark& mark, YAML::anchor_t /*anchor*/) override { add(mark, Node::Kind::none); }
     void OnScalar(const YAML::Mark& mark, const std::string& tag, YAML::anchor_t /*anchor*/, const std::string& value) override
     {
+        const std::size_t before = problems_.size();
         check_tag(mark, tag);
         check_end_of_quote(mark);
         Node node;
+        node.bad = problems_.size() > before;
         node.text = value;
         node.raw = value;
         node.quoted = tag == "!";
@@ -176,6 +178,11 @@ private:
         } else if (Level& level = open_.back(); level.node.kind == Node::Kind::list) {
             level.node.items.push_back(std::move(node));
         } else if (level.waiting) {
+            // For a value that is not there the library names the place of whatever comes next.
+            if (node.kind == Node::Kind::none && node.line != level.waiting->line) {
+                node.line = level.waiting->line;
+                node.column = level.waiting->column;
+            }
             level.waiting->value = std::move(node);
             if (!level.skip_value) level.node.entries.push_back(std::move(*level.waiting));
             level.waiting.reset();

@@ -1,0 +1,61 @@
+// Drivers for the tests of conf/: none of them ever runs.
+#pragma once
+
+#include "model/driver.hpp"
+
+#include <array>
+
+namespace batgw::test {
+
+inline constexpr std::array<std::string_view, 2> shades{"light", "dark"};
+inline constexpr std::array<OptionRule, 6> pack_options{{
+    {.name = "polls", .type = OptionType::boolean, .default_text = "true", .choices = {}, .help = "ask for more"},
+    {.name = "modules", .type = OptionType::integer, .default_text = "2", .min = 1, .max = 8, .choices = {}, .help = "how many"},
+    {.name = "margin_v", .type = OptionType::number, .default_text = "2.0", .min = 0, .max = 10.5, .choices = {}, .help = "inwards"},
+    {.name = "label", .type = OptionType::text, .default_text = "", .choices = {}, .help = "shown"},
+    {.name = "shade", .type = OptionType::choice, .default_text = "light", .choices = shades, .help = "of the pack"},
+    {.name = "tint", .type = OptionType::choice, .default_text = "", .choices = shades, .help = "if any"},
+}};
+
+constexpr BatteryProfile full_profile()
+{
+    BatteryProfile p;
+    p.contactor_mode = ContactorMode::bms_command;
+    p.states_limits = true;
+    p.states_contactor = true;
+    p.verified = Verification::replay;
+    for (SignalProfile& s : p.signals) s.provided = true;
+    return p;
+}
+
+// Has everything; its own numbers for three keys.
+inline const BatteryDriverInfo rich_pack{
+    .name = "rich-pack", .models = "made up for tests", .profile = full_profile(), .make = nullptr,
+    .adjust = [](const BatteryConfig& b, SafetyConfig& s) {
+        s.cell.block_high = b.options.get<std::int64_t>("modules") > 4 ? 3550_mV : 3620_mV;
+        s.contactors.attempts = 2;
+        s.contactors.open_min_wait = 3s;
+    },
+    .options = pack_options, .messages = {}, .receives = {}, .sends = {}, .values = {}, .cell_key = {}, .sensor_key = {}};
+
+// Tells nothing of itself that it need not, and takes no commands.
+inline const BatteryDriverInfo poor_pack{
+    .name = "poor-pack", .models = "made up for tests", .profile = {}, .make = nullptr, .adjust = nullptr, .options = {}, .messages = {},
+    .receives = {}, .sends = {}, .values = {}, .cell_key = {}, .sensor_key = {}};
+
+inline const InverterDriverInfo rich_inverter{
+    .name = "rich-inverter", .models = "made up for tests", .verified = Verification::bench, .make = nullptr,
+    .adjust = [](const InverterConfig&, SafetyConfig& s) { s.inverter_link.lost = 90s; }, .options = pack_options, .messages = {},
+    .receives = {}, .sends = {}, .values = {}};
+
+// Its silence means nothing.
+inline const InverterDriverInfo quiet_inverter{
+    .name = "quiet-inverter", .models = "made up for tests", .verified = Verification::field, .make = nullptr,
+    .adjust = [](const InverterConfig&, SafetyConfig& s) { s.inverter_link.information_only = true; }, .options = {}, .messages = {},
+    .receives = {}, .sends = {}, .values = {}};
+
+inline constexpr std::array<const BatteryDriverInfo*, 2> batteries{&rich_pack, &poor_pack};
+inline constexpr std::array<const InverterDriverInfo*, 2> inverters{&rich_inverter, &quiet_inverter};
+inline constexpr DriverCatalogue catalogue{.batteries = batteries, .inverters = inverters};
+
+}  // namespace batgw::test
