@@ -1,0 +1,217 @@
+// The one place that decides: grants, faults, gateway state, contactor permission (SAFE-001). Pure: no I/O, clock or allocation
+// in evaluate(); the same inputs in the same order give the same verdicts (SAFE-002). A judge is a value and can be copied.
+#pragma once
+
+#include "model/battery_state.hpp"
+#include "model/bus_status.hpp"
+#include "model/command.hpp"
+#include "model/config.hpp"
+#include "model/driver.hpp"
+#include "model/inverter_state.hpp"
+#include "model/snapshot.hpp"
+#include "model/verdict.hpp"
+#include "safety/bus_health.hpp"
+#include "safety/contactors.hpp"
+#include "safety/cross_checks.hpp"
+#include "safety/fault_table.hpp"
+#include "safety/grants.hpp"
+#include "safety/limits.hpp"
+#include "safety/links.hpp"
+#include "safety/signals.hpp"
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <string_view>
+
+namespace batgw {
+
+struct JudgeSetup {
+    const SafetyConfig& safety;
+    const BatteryConfig& battery;
+    BatteryProfile profile;
+    std::string_view battery_name;  // of the driver, for UNVERIFIED_DRIVER
+    Verification inverter_verified = Verification::none;
+    std::string_view inverter_name;
+    Instant start{};
+};
+// Observe mode, configured or because a driver is not verified as required (SAFE-244, SAFE-308).
+bool must_observe(const JudgeSetup& setup);
+
+// One pack, as its driver knows it.
+struct PackInputs {
+    const BatteryState& state;
+    PackFacts facts;
+};
+
+struct BusInputs {
+    const BusStatus* status = nullptr;
+    const TrafficCounters* traffic = nullptr;
+    TxHealth tx{};  // of the bus's TxPort
+};
+
+// Warnings from outside the core (JudgeInputs::outside_warnings).
+namespace outside_warning {
+inline constexpr unsigned tls_unverified = 1, state_not_kept = 2, retained_command = 4;
+}  // namespace outside_warning
+
+// The default is an empty house: it is judged, and nothing is granted (SAFE-003).
+struct JudgeInputs {
+    std::span<const PackInputs> packs{};  // one today
+    const InverterState* inverter = nullptr;
+    BusInputs battery_bus, inverter_bus;
+    OperatorState operator_{};
+    bool stop_requested = false;
+    bool stop_now = false;     // asked for again: no more waiting (SAFE-217)
+    bool clock_valid = false;  // the wall clock is set; shown, never used (SAFE-233)
+    unsigned outside_warnings = 0;
+};
+
+class Judge {
+public:
+    explicit Judge(const JudgeSetup& setup);
+
+    // At least every 100 ms, and at once after anything came in (SAFE-004). `now` never goes back.
+    const Verdict& evaluate(const JudgeInputs& in, Instant now);
+    const Verdict& verdict() const { return verdict_; }
+
+    // An operator asks for closed contactors. False: not now, and it is not kept (SAFE-142).
+    bool request_close(Instant now);
+    // New limits: tighter ones act in the next evaluation, looser ones through the ramp (SAFE-241). What may not change live is
+    // kept.
+    void reconfigure(const SafetyConfig& safety, const BatteryConfig& battery, Instant now);
+    ContactorMode contactor_mode() const { return config_.contactors.mode; }
+    bool observing() const { return observing_; }
+
+    // Latches of an earlier run, before the first evaluation (SAFE-046); an operator's reset (SAFE-045).
+    void restore(const ActiveFault& latched, Instant now) { faults_.restore(latched, now); }
+    bool reset(FaultId id) { return faults_.reset(id); }
+
+    // What others saw happen, into the same ring: commands, start, stop.
+    void note(EventType type, std::string_view text, Instant now, std::string_view from = {}, std::string_view to = {});
+    // Calls `each` with every event after `number`, oldest first, as far as they are still there.
+    template <class F>
+    void events_since(std::uint64_t number, F&& each) const
+    {
+        const std::uint64_t oldest = event_count_ > events_.size() ? event_count_ - events_.size() : 0;
+        for (std::uint64_t n = number > oldest ? number : oldest; n < event_count_; ++n) each(events_[n % events_.size()]);
+    }
+    std::uint64_t last_event() const { return event_count_; }
+    // Counts what has to be published at once: events, and grants that went to or from zero (MQTT-033).
+    std::uint64_t transitions() const { return transitions_; }
+    // How often the evaluation came more than `stall_warn` late (SAFE-004).
+    std::uint64_t stalls() const { return stalls_; }
+
+    static constexpr std::size_t event_capacity = 256;  // SAFE-047
+    static constexpr Duration stall_over = 5s;
+    static constexpr Duration stop_limit = 25s, stop_zero_frames = 1s;  // SAFE-217
+    static constexpr Duration silence_after = 30s;                      // SAFE-112
+    static constexpr Duration ignores_zero_after = 5s;
+    static constexpr Current zero_residual = Current::from_milli(2000);  // SAFE-068
+
+private:
+    // What of a battery's configuration is judged.
+    struct PackRules {
+        Power max_charge, max_discharge;
+        std::optional<unsigned> cells;
+        std::optional<Energy> capacity;
+        std::optional<Voltage> voltage_max, voltage_min;
+    };
+    static PackRules rules_of(const BatteryConfig& battery);
+
+    // What the steps of one evaluation tell each other.
+    struct Round {
+        const JudgeInputs& in;
+        const PackInputs* pack = nullptr;
+        Instant now{};
+        std::optional<unsigned> cells;
+        PackVoltageLimits::Window window;
+        SignalWatch::Result signals;
+        BatteryLink::Result battery_link;
+        InverterLink::Result inverter_link;
+        BlackStart::Result black_start;
+        BusHealth::Result battery_bus, inverter_bus;
+        Fractions cell, deviation, temperature, soc;
+        ContactorOutput contactors;
+        bool closed = false, open = false;  // proven by fresh feedback
+        bool identity_known = false, shown_known = false, inverter_present = false;
+    };
+    struct Offer {
+        Ceiling limits, allowed;
+    };
+
+    void watch_cadence(Instant now);
+    void report_gateway(const JudgeInputs& in);
+    void report_if(bool there, const ActiveFault& fault, Duration hold = {});
+    void judge_buses(Round& r);
+    void judge_pack(Round& r);
+    void judge_links(Round& r);
+    void judge_contactors(Round& r);
+    OpenCause open_causes(const Round& r, const FaultEffect& effect) const;
+    void follow_start(Round& r);
+    void grant(const Round& r);
+    Offer offer(const Round& r, Direction direction) const;
+    std::optional<Cause> nothing_because(const Round& r, Direction direction) const;
+    Grant grant_one(const Round& r, Direction direction, GrantRamp& ramp) const;
+    void watch_zero(const Round& r);
+    void set_voltages(const Round& r);
+    void set_flags(const Round& r);
+    void follow_stop(const Round& r);
+    GatewayState state_now(const Round& r) const;
+    Waiting waiting_now(const Round& r) const;
+    void tell_changes(const Verdict& before, const Round& r);
+    Event& add_event(EventType type, Instant now);
+    std::optional<Voltage> voltage_for_power(const Round& r) const;
+
+    SafetyConfig config_;
+    PackRules rules_;
+    BatteryProfile profile_;
+    Text<24> battery_name_, inverter_name_;
+    Verification inverter_verified_;
+    Instant start_;
+    bool observing_;
+
+    FaultTable faults_;
+    SignalWatch signals_;
+    CellLimits cell_;
+    DeviationLimits deviation_;
+    PackVoltageLimits pack_voltage_;
+    TemperatureLimits temperature_;
+    SocLimits soc_;
+    CurrentLimits current_;
+    ReportedLimits reported_;
+    CrossChecks cross_;
+    IdentityWatch identity_;
+    BusHealth battery_bus_{Device::battery}, inverter_bus_{Device::inverter};
+    BatteryLink battery_link_;
+    InverterLink inverter_link_;
+    BlackStart black_start_;
+    ContactorMachine contactors_;
+    GrantRamp charge_ramp_, discharge_ramp_;
+
+    bool judged_ = false;
+    Instant last_{};
+    FaultClass stall_ = FaultClass::none;
+    Instant stalled_at_{};
+    std::uint64_t stalls_ = 0;
+
+    Held data_valid_;             // required signals fresh, without a break
+    bool battery_ready_ = false;  // start_valid has run once (SAFE-250 (5))
+    bool started_ = false;        // SAFE-250 (9) is done
+    Held zero_for_fault_;         // SAFE-112
+    Held open_ordered_;
+    Detector ignores_charge_, ignores_discharge_;
+    Direction override_ = Direction::none;
+    std::optional<Instant> stop_since_;
+    Held stop_done_;
+
+    Verdict verdict_;
+    std::array<Event, event_capacity> events_{};
+    std::uint64_t event_count_ = 0;
+    std::uint64_t transitions_ = 0;
+    PackSamples samples_;  // of the last evaluation, for events
+};
+
+}  // namespace batgw

@@ -1,0 +1,99 @@
+// What the judge believes of one pack's readings: validity, age, range, and what their loss takes away (SAFE-020 to SAFE-025).
+#pragma once
+
+#include "model/battery_state.hpp"
+#include "model/config.hpp"
+#include "model/driver.hpp"
+#include "model/time.hpp"
+#include "safety/fault_table.hpp"
+
+#include <array>
+#include <cstdint>
+#include <optional>
+#include <string>
+
+namespace batgw {
+
+// SAFE-021: how old each signal of this battery may get.
+AgeLimits age_limits(const SafetyConfig& config, const BatteryProfile& profile);
+// Why a battery cannot be used: three periods of a signal are more than its class allows. For start-up; empty when all is well.
+std::optional<std::string> freshness_refusal(const BatteryProfile& profile);
+
+// One reading at one instant.
+template <class Q>
+struct Sample {
+    std::optional<Q> fresh;   // to be believed now
+    std::optional<Q> usable;  // fresh, or the last good value while its loss is being ramped down: limits only, never a fault
+    std::uint32_t samples = 0;
+    Instant at{};
+};
+
+struct PackSamples {
+    Sample<Voltage> voltage, cell_max, cell_min;
+    Sample<Current> current;
+    Sample<Temperature> temperature_max, temperature_min;
+    Sample<Percent> soc;
+    Sample<Power> charge_limit, discharge_limit;                    // stated as power
+    Sample<Current> charge_limit_current, discharge_limit_current;  // stated as current
+};
+
+// SAFE-025: what is beyond these is no reading.
+struct PlausibleRange {
+    Voltage voltage_min{}, voltage_max = 1000_V;
+    std::optional<Power> power_max;  // of |current| times voltage
+};
+PlausibleRange plausible_range(const PackFacts& facts, Power max_charge, Power max_discharge);
+
+class SignalWatch {
+public:
+    // `since`: from when on a signal that never comes is missed.
+    SignalWatch(const BatteryProfile& profile, std::uint8_t device_number) : profile_{profile}, device_number_{device_number} {}
+
+    struct Result {
+        Direction gone = Direction::none;                      // a needed signal is not there: nothing is granted
+        std::optional<Instant> charge_fades, discharge_fades;  // since when the grant ramps down to nothing (SAFE-023)
+        bool required_fresh = false;                           // every signal that either direction needs
+        std::optional<Instant> power_lost;                     // since when voltage or current, known before, is not fresh
+    };
+    // Reports SIG_STALE and SIG_BAD.
+    Result update(
+        const BatteryState& battery, const PlausibleRange& range, const SafetyConfig& config, FaultTable& faults, Instant now);
+    const PackSamples& samples() const { return samples_; }
+
+    static constexpr Duration short_outage = 10s, recovery_short = 5s, recovery_long = 30s;
+    static constexpr Duration bad_hold = 5s;
+    static constexpr Duration missing_after = 10s;  // ours: a signal that never came is told after this time of hearing the pack
+
+private:
+    // How one signal fares.
+    struct Channel {
+        bool known = false;            // has been fresh
+        std::uint8_t good_needed = 0;  // after a value out of range
+        std::uint32_t sample = 0;
+        bool out = false;  // SIG_STALE is there
+        bool fades = false;
+        Instant out_since{};
+        Duration outage{};
+        Held fresh_again;
+        Quality quality = Quality::never;
+    };
+    Channel& channel(SignalId id) { return channels_[index(id)]; }
+    bool needed(SignalId id, const SafetyConfig& config) const;
+    template <class Q>
+    Quality judge_range(SignalId id, const Reading<Q>& reading, bool in_range, Instant now);
+    void look(const BatteryState& battery, const PlausibleRange& range, Instant now);
+    void follow(SignalId id, Instant went_out, bool measurement, Instant now);
+    void recover(Channel& c, Instant now);
+    void report(SignalId id, const Channel& c, bool fading, const SafetyConfig& config, FaultTable& faults) const;
+    template <class Q>
+    Sample<Q> sample(SignalId id, const Reading<Q>& reading, const SafetyConfig& config, Instant now) const;
+    bool fading(const Channel& c, const SafetyConfig& config, Instant now) const;
+
+    BatteryProfile profile_;
+    std::uint8_t device_number_;
+    std::array<Channel, signal_count> channels_{};
+    std::optional<Instant> heard_since_;
+    PackSamples samples_;
+};
+
+}  // namespace batgw
