@@ -57,7 +57,7 @@ Gateway::Gateway(event_base* base, Setup setup, Channels& channels)
         auto& port = ports_[static_cast<std::size_t>(side)];
         port = std::make_unique<Port>(*this, side);
         const BusSpec spec{.interface = interface, .bitrate = bitrate, .receives = receives, .sends = sends, .listen_only = bridge_.observing()};
-        port->bus = open_bus(base_, spec, *port, *log_, setup_.hub);
+        port->bus = setup_.open ? setup_.open(side, spec, *port) : open_bus(base_, spec, *port, *log_, setup_.hub);
         bridge_.on_bus(side, port->bus->status(), monotonic_now());
     };
     open(Side::battery, config.battery.interface, config.battery.bitrate, setup_.battery->receives, setup_.battery->sends);

@@ -10,6 +10,7 @@
 #include "model/config.hpp"
 
 #include <array>
+#include <functional>
 #include <memory>
 #include <optional>
 
@@ -24,6 +25,7 @@ public:
         std::optional<OperatorState> restored;
         ServiceManager* service;
         VirtualHub* hub = nullptr;      // for `virtual:` interfaces
+        std::function<std::unique_ptr<Bus>(Side, const BusSpec&, BusListener&)> open;   // instead of open_bus(), for tests and benchmarks
         bool handle_signals = true;     // SIGTERM and SIGINT stop, SIGHUP reloads
     };
     Gateway(event_base* base, Setup setup, Channels& channels);
