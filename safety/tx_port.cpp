@@ -61,6 +61,7 @@ void TxPort::put(const CanFrame& frame, Instant now, const Stamp& stamp)
     if (slot == nullptr || too_soon(*slot, now, stamp)) return refuse(refusals, now);
     // A message that its driver gave up long ago begins anew.
     if (!slot->pending && slot->waiting_since && now - slot->queued_at > 3 * period(*slot)) stop_waiting(*slot);
+    if (slot->pending && now - slot->queued_at >= period(*slot)) ++dropped_;  // replaced a whole beat later: that beat is lost
     if (!slot->pending) slot->order = ++order_;
     if (!slot->waiting_since) slot->waiting_since = now;
     slot->pending = true;
@@ -89,20 +90,22 @@ Instant TxPort::earliest(const Slot& slot) const
     return slot.sent_at + std::min(slot.rule.min_spacing, decrease_spacing);
 }
 
-// Takes a pending frame out that may not be sent any more.
+// Takes a pending frame out that may not be sent any more. One that was sound when it came and grew old because the bus took
+// nothing is dropped, not refused: the guard's count is for frames that were wrong when they were to be sent.
 void TxPort::check(Slot& slot, Instant now, const Stamp& newest)
 {
     const bool by_verdict = slot.rule.carries_verdict;
     const bool unfounded = by_verdict && (slot.stamp.sequence == 0 || now - slot.stamp.verdict_at > verdict_age_max);
     const bool superseded = by_verdict && (newest.charge < slot.stamp.charge || newest.discharge < slot.stamp.discharge);
-    if (now - slot.queued_at > period(slot))
-        ++dropped_;
-    else if (unfounded || superseded) {
-        refuse(slot.refusals, now);
-        stop_waiting(slot);
-    } else
-        return;
+    const bool late = now - slot.queued_at > period(slot);
+    if (!late && !unfounded && !superseded) return;
     slot.pending = false;
+    if (late || failing_since_) {
+        ++dropped_;
+        return;
+    }
+    refuse(slot.refusals, now);
+    stop_waiting(slot);
 }
 
 void TxPort::stop_waiting(Slot& slot)
