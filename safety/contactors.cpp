@@ -214,11 +214,11 @@ void ContactorMachine::step_opening(const ContactorInput& in, OpenCause causes, 
         order_open(in, now);
 }
 
-// Only samples taken from `earliest` on count: what flowed before says nothing.
+// Only samples taken after `earliest` count: what flowed before says nothing.
 void ContactorMachine::update_current(const ContactorInput& in, Instant earliest)
 {
     if (!in.current || magnitude(*in.current) > config_.open_current) return low_since_.reset();
-    if (in.current_at < earliest) return;
+    if (in.current_at <= earliest) return;
     if (!low_since_) low_since_ = in.current_at;
     low_until_ = in.current_at;
 }
