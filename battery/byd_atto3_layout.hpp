@@ -1,7 +1,7 @@
 // BYD Blade packs (Atto 3 and relatives) on CAN: what the frames look like.
-// 500 kbit/s, 11-bit identifiers, always 8 bytes, least significant byte first. There is no published specification: fields come from
-// public recordings and independent implementations; docs/protocols/byd-atto3.md says how sure we are of each. Nothing was ever
-// checked on a real pack by us. The simulated pack shares this file.
+// 500 kbit/s, 11-bit identifiers, always 8 bytes, least significant byte first. There is no published specification: fields come
+// from public recordings and independent implementations; docs/protocols/byd-atto3.md says how sure we are of each. Nothing was
+// ever checked on a real pack by us. The simulated pack shares this file.
 #pragma once
 
 #include "model/signal.hpp"
@@ -30,10 +30,10 @@ constexpr CanFrame sealed(CanFrame f)
 inline constexpr std::size_t most_cells = 192;
 inline constexpr std::size_t most_sensors = 12;
 inline constexpr std::size_t cells_per_page = 3, sensors_per_page = 6;
-inline constexpr Temperature no_degrees = Temperature::from_milli(-40'000);   // raw 0 of every temperature
+inline constexpr Temperature no_degrees = Temperature::from_milli(-40'000);  // raw 0 of every temperature
 
-// Codes outside `valid` are no reading: what the pack is said to send for "nothing", and what no pack can have (SAFE-025: 0.5 to 5 V
-// per cell, -50 to 120 degrees, 0 to 1000 V).
+// Codes outside `valid` are no reading: what the pack is said to send for "nothing", and what no pack can have (SAFE-025: 0.5 to
+// 5 V per cell, -50 to 120 degrees, 0 to 1000 V).
 // clang-format off
 
 // What every checked frame ends in.
@@ -197,7 +197,7 @@ constexpr CanFrame make_link_report(Voltage link)
     link_tail.put(f, 0xFF);
     return sealed(f);
 }
-inline constexpr Voltage link_idle = 12_V;   // what a parked car reports
+inline constexpr Voltage link_idle = 12_V;  // what a parked car reports
 
 // Which wrong checksums cost a frame its say.
 enum class ChecksumRule : std::uint8_t {
@@ -210,11 +210,16 @@ struct ChecksumEntry {
     ChecksumRule rule;
 };
 inline constexpr std::array checksum_table{
-    ChecksumEntry{measurements.id, ChecksumRule::must_pass},         ChecksumEntry{voltage_frame.id, ChecksumRule::must_pass},
-    ChecksumEntry{limits.id, ChecksumRule::must_pass},               ChecksumEntry{outside_frame.id, ChecksumRule::must_pass},
-    ChecksumEntry{insulation_frame.id, ChecksumRule::must_pass},     ChecksumEntry{temperature_extremes.id, ChecksumRule::must_pass},
-    ChecksumEntry{cell_extremes.id, ChecksumRule::must_pass},        ChecksumEntry{sensor_temperatures.id, ChecksumRule::must_pass},
-    ChecksumEntry{contactors.id, ChecksumRule::count_only},          ChecksumEntry{cell_voltages.id, ChecksumRule::count_only},
+    ChecksumEntry{measurements.id, ChecksumRule::must_pass},
+    ChecksumEntry{voltage_frame.id, ChecksumRule::must_pass},
+    ChecksumEntry{limits.id, ChecksumRule::must_pass},
+    ChecksumEntry{outside_frame.id, ChecksumRule::must_pass},
+    ChecksumEntry{insulation_frame.id, ChecksumRule::must_pass},
+    ChecksumEntry{temperature_extremes.id, ChecksumRule::must_pass},
+    ChecksumEntry{cell_extremes.id, ChecksumRule::must_pass},
+    ChecksumEntry{sensor_temperatures.id, ChecksumRule::must_pass},
+    ChecksumEntry{contactors.id, ChecksumRule::count_only},
+    ChecksumEntry{cell_voltages.id, ChecksumRule::count_only},
     ChecksumEntry{ambient_frame.id, ChecksumRule::count_only},
 };
 constexpr ChecksumRule checksum_rule(std::uint32_t id)
