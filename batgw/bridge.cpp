@@ -14,10 +14,9 @@ Bridge::Bridge(const Config& config, const BatteryDriverInfo& battery, const Inv
                const std::optional<OperatorState>& restored)
     : battery_info_{battery},
       inverter_info_{inverter},
-      observe_{config.safety.observe},
       tick_{config.safety.tick},
       started_{start},
-      battery_{battery.make({.config = config.battery, .ages = age_limits(config.safety, battery.profile)})},
+      battery_{battery.make({.config = config.battery, .ages = age_limits(config.safety, battery.profile), .contactor_mode = config.safety.contactors.mode})},
       inverter_{inverter.make(config.inverter)},
       operator_{config.battery},
       judge_{JudgeSetup{.safety = config.safety,
@@ -71,7 +70,13 @@ void Bridge::on_bus(Side side, const BusStatus& status, Instant)
 CommandResult Bridge::on_command(const Command& command, Instant now)
 {
     dirty_ = true;
-    return operator_.apply(command, now);
+    CommandResult result = operator_.apply(command, now);
+    if (operator_.take_close_request() && !judge_.request_close(now)) {
+        result.code = CommandCode::guard_failed;
+        result.text.assign(to_string(verdict().waiting));
+    }
+    result.answered = now;
+    return result;
 }
 
 void Bridge::reconfigure(const Config& config, Instant now)
@@ -111,16 +116,24 @@ void Bridge::judge(Instant now)
     inputs_.packs = packs;
     inputs_.inverter = &inverter_->state();
     inputs_.operator_ = operator_.state();
-    inputs_.battery_bus = {&ports_[0].status, &ports_[0].traffic};
-    inputs_.inverter_bus = {&ports_[1].status, &ports_[1].traffic};
+    inputs_.battery_bus = bus_inputs(ports_[0], now);
+    inputs_.inverter_bus = bus_inputs(ports_[1], now);
     judge_.evaluate(inputs_, now);
     inputs_.packs = {};
-    for (Side side : {Side::battery, Side::inverter})
-        port(side).out.mute(observe_ || (side == Side::battery ? verdict().mute_battery : verdict().mute_inverter));
+    port(Side::battery).out.mute(verdict().mute_battery);
+    port(Side::inverter).out.mute(verdict().mute_inverter);
     // The inverter learns of a lower limit in the same turn; its driver ignores a call that brings nothing new.
     inverter_wake_ = now;
     if (verdict().contactors.order != last_order_) battery_wake_ = now;
     last_order_ = verdict().contactors.order;
+}
+
+BusInputs Bridge::bus_inputs(Port& p, Instant now)
+{
+    p.out.fill(p.traffic);
+    return {.status = &p.status,
+            .traffic = &p.traffic,
+            .tx = {.ever_sent = p.out.ever_sent(), .refusing = p.out.refusing(now), .starved = p.out.starved(now), .dead = p.out.dead(now)}};
 }
 
 void Bridge::speak(Instant now)

@@ -31,6 +31,7 @@ public:
     void on_bus(Side side, const BusStatus& status, Instant now);
     CommandResult on_command(const Command& command, Instant now);
     void outside_warnings(unsigned bits) { inputs_.outside_warnings = bits; }
+    void clock_valid(bool valid) { inputs_.clock_valid = valid; }   // the wall clock is set; only shown
     void reconfigure(const Config& config, Instant now);  // only what may change live (SAFE-241)
     void request_stop(Instant now);                       // a second request hurries (SAFE-217)
 
@@ -49,7 +50,7 @@ public:
     const BatteryState& battery() const { return battery_->state(); }
     const InverterState& inverter() const { return inverter_->state(); }
     const OperatorState& operator_state() const { return operator_.state(); }
-    bool observing() const { return observe_; }
+    bool observing() const { return judge_.observing(); }
 
     void fill(Snapshot& snapshot, Instant now);
     std::uint64_t transitions() const { return judge_.transitions(); }
@@ -75,12 +76,12 @@ private:
     void judge(Instant now);
     void speak(Instant now);
     Stamp stamp() const;
+    static BusInputs bus_inputs(Port& port, Instant now);
     bool sent_by_us(Side side, const CanFrame& frame) const;
     void measure_rates(Port& port, Instant now);
 
     const BatteryDriverInfo& battery_info_;
     const InverterDriverInfo& inverter_info_;
-    bool observe_;
     Duration tick_;
     Instant started_;
     std::unique_ptr<BatteryDriver> battery_;

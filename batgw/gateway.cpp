@@ -10,6 +10,8 @@ namespace {
 
 constexpr Duration snapshot_period = 100ms;
 constexpr Duration feed_period = 1s;
+// 2026-01-01: a machine without a battery-backed clock starts long before (SAFE-233).
+constexpr std::chrono::system_clock::time_point wall_clock_unset{std::chrono::seconds{1'767'225'600}};
 
 }  // namespace
 
@@ -120,6 +122,7 @@ void Gateway::publish(Instant now)
     if (bridge_.transitions() != transitions_sent_ || now >= next_snapshot_) {
         transitions_sent_ = bridge_.transitions();
         next_snapshot_ = now + snapshot_period;
+        bridge_.clock_valid(std::chrono::system_clock::now() > wall_clock_unset);
         bridge_.fill(channels_.snapshots.draft(), now);
         channels_.snapshots.publish();
         ring = true;
