@@ -33,6 +33,8 @@ constexpr std::array<Duration, slot_count> periods = [] {
 }();
 
 constexpr Duration spacing = 100ms;       // two frames of one id (SAFE-091)
+// An extra 0x110 may follow a cyclic one almost at once: only extra ones keep 100 ms among themselves.
+constexpr Duration limits_spacing = 5ms;
 constexpr Duration look_again = 100ms;    // at the latest, while we talk
 constexpr Percent soc_full = 100_pct, soc_empty = 0_pct;
 
@@ -86,6 +88,7 @@ private:
     bool bursting() const { return burst_next_ < slot_count; }
     bool talking() const { return state_.phase == InverterPhase::hold || state_.phase == InverterPhase::run || state_.phase == InverterPhase::fault; }
     Instant earliest(Slot slot) const { return last_[slot] ? *last_[slot] + spacing : Instant::min(); }
+    Instant extra_due() const;
     Instant cyclic_due(Slot slot) const;
     Instant wake(Instant now) const;
 
@@ -394,10 +397,17 @@ bool Driver::limit_fell() const
     return fell(limits_sent_->charge, limits_.charge) || fell(limits_sent_->discharge, limits_.discharge);
 }
 
+// When 0x110 may go out of its cycle. Only asked after one was sent.
+Instant Driver::extra_due() const
+{
+    const Instant after_any = *last_[slot_limits] + limits_spacing;
+    return extra_at_ ? std::max(after_any, *extra_at_ + spacing) : after_any;
+}
+
 void Driver::send_extra(Instant now, Outbox& out)
 {
     if (!talking()) return;
-    if (limit_fell() && (!extra_at_ || now >= *extra_at_ + spacing)) {
+    if (limit_fell() && now >= extra_due()) {
         send(slot_limits, now, out);
         extra_at_ = now;
     }
@@ -428,7 +438,7 @@ Instant Driver::wake(Instant now) const
 {
     Instant next = now + look_again;
     if (bursting()) next = std::min(next, std::max(burst_at_, earliest(static_cast<Slot>(burst_next_))));
-    if (limit_fell() && extra_at_) next = std::min(next, *extra_at_ + spacing);
+    if (talking() && limit_fell()) next = std::min(next, extra_due());
     for (std::size_t i = slot_limits; i < slot_count; ++i) next = std::min(next, cyclic_due(static_cast<Slot>(i)));
     return std::max(next, now + 1us);
 }
@@ -466,9 +476,6 @@ constexpr std::array options{
 };
 
 constexpr std::array receives{RxRule{inverter_dc.id}, RxRule{inverter_soc_echo.id}, RxRule{inverter_clock.id}, RxRule{hello.id}, RxRule{inverter_alive.id}};
-
-// An extra 0x110 may follow a cyclic one at once: only extra ones keep 100 ms among themselves, which the driver sees to.
-constexpr Duration limits_spacing = 5ms;
 
 constexpr std::array sends{
     TxRule{.id = identity.id, .min_spacing = spacing, .period = 1s, .carries_verdict = false},
