@@ -8,6 +8,7 @@
 #   tests/fuzz/*.cpp                    libFuzzer targets (preset fuzz)
 #   tests/bench/*.cpp                   one executable, batgw_bench
 #   tests/canlab/suite_*                run in the virtual machine, one boot per kind
+#   tests/canlab/*.cpp                  one executable, test_canlab_bus, for the suites written in C++
 
 find_package(doctest REQUIRED)
 
@@ -26,7 +27,7 @@ set(links_safety batgw_safety)
 set(links_sim batgw_sim)
 set(links_bridge batgw_bridge batgw_sim)
 set(links_scenarios batgw_bridge batgw_sim)
-set(links_conf batgw_conf)
+set(links_conf batgw_conf batgw_drivers)
 set(links_bus batgw_bus)
 set(links_mqtt batgw_mqtt)
 # These have threads, measure time or use the machine's ports: label "threads", and never two at once.
@@ -97,6 +98,13 @@ foreach(file IN LISTS cases)
 endforeach()
 
 add_test(NAME house/includes COMMAND ${PROJECT_SOURCE_DIR}/tools/check-includes)
+
+# Suites written in C++: cases of one program, which the shell wrappers suite_<kind>_bus start in the machine.
+file(GLOB canlab_files CONFIGURE_DEPENDS tests/canlab/*.cpp)
+if(canlab_files)
+  add_executable(test_canlab_bus ${canlab_files})
+  target_link_libraries(test_canlab_bus PRIVATE batgw_bus doctest::doctest Threads::Threads batgw_options)
+endif()
 
 # The built program on the kernel's own CAN. One machine boots per kind and runs all suites of that kind.
 foreach(kind vcan hw2 slcan busoff)
