@@ -12,9 +12,12 @@ namespace {
 
 Definitions definitions_of(const std::vector<std::string>& given)
 {
-    Definitions all = process_definitions();
-    for (const std::string& text : given)
-        if (!all.add(text)) throw CLI::ValidationError{"-D", "wants NAME=VALUE, not '" + text + "'"};
+    Definitions all;
+    for (const std::string& text : given) {
+        const auto equals = text.find('=');
+        if (equals == 0 || equals == std::string::npos) throw CLI::ValidationError{"-D", "wants NAME=VALUE, not '" + text + "'"};
+        all.set(text.substr(0, equals), text.substr(equals + 1));
+    }
     return all;
 }
 
