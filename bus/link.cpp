@@ -5,7 +5,9 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
+#include <cstdio>
 #include <cstring>
+#include <cwchar>
 #include <system_error>
 
 #include <linux/can/error.h>
@@ -141,6 +143,7 @@ std::optional<LinkInfo> parse_link(Bytes message, std::string& name)
         if (type == IFLA_TXQLEN) link.queue_length = load<std::uint32_t>(value).value_or(0);
         if (type == IFLA_LINKINFO) parse_kind(value, link);
     });
+    if (!link.has_controller) link.queue_length = 0;  // vcan names a length, but has no queue
     return link;
 }
 
@@ -248,6 +251,14 @@ bool set_queue_length(const std::string& name, unsigned length)
 
 LinkFault fault(LinkStep step) { return {step, errno}; }
 
+// libsocketcan prints a refusal with perror() before it returns, and perror() spoils errno unless the stream already has an
+// orientation.
+void keep_errno()
+{
+    std::fwide(stderr, -1);
+    errno = 0;
+}
+
 }  // namespace
 
 bool as_wished(const LinkInfo& now, const LinkWish& wish)
@@ -258,9 +269,9 @@ bool as_wished(const LinkInfo& now, const LinkWish& wish)
 
 LinkFault configure(const std::string& name, const LinkInfo& now, const LinkWish& wish)
 {
+    keep_errno();
     LinkFault first;
     if (now.has_controller && (now.bitrate != wish.bitrate || now.listen_only != wish.listen_only || now.restart_ms != 0)) {
-        errno = 0;
         if (now.up && can_do_stop(name.c_str()) != 0) return fault(LinkStep::down);
         if (now.bitrate != wish.bitrate && can_set_bitrate(name.c_str(), wish.bitrate) != 0) return fault(LinkStep::bitrate);
         if (now.listen_only != wish.listen_only) {
@@ -280,6 +291,7 @@ LinkFault configure(const std::string& name, const LinkInfo& now, const LinkWish
 
 LinkFault restart(const std::string& name, bool& by_down_up)
 {
+    keep_errno();
     if (!by_down_up) {
         if (can_do_restart(name.c_str()) == 0) return {};
         if (errno != EOPNOTSUPP) return fault(LinkStep::restart);
@@ -289,7 +301,11 @@ LinkFault restart(const std::string& name, bool& by_down_up)
     return bring_up(name);
 }
 
-LinkFault bring_up(const std::string& name) { return can_do_start(name.c_str()) == 0 ? LinkFault{} : fault(LinkStep::up); }
+LinkFault bring_up(const std::string& name)
+{
+    keep_errno();
+    return can_do_start(name.c_str()) == 0 ? LinkFault{} : fault(LinkStep::up);
+}
 
 namespace {
 
@@ -335,6 +351,10 @@ Fd open_socket(int index, const SocketOptions& options)
         fd.reset();
         errno = error;
     }
+    // Bound to an interface that is down, the socket is born with ENETDOWN. The link's state is known better than that.
+    int born_with = 0;
+    socklen_t size = sizeof born_with;
+    if (fd) ::getsockopt(fd.get(), SOL_SOCKET, SO_ERROR, &born_with, &size);
     return fd;
 }
 

@@ -95,6 +95,7 @@ void SocketCan::socket_failed(int error)
     case ENXIO:
         // This socket is bound to nothing any more; the keeper opens another when the interface is back.
         retire_socket();
+        status_.bitrate = 0;
         enter_state(BusState::missing);
         break;
     default: break;  // one frame that did not go out is no state

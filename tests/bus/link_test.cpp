@@ -56,11 +56,11 @@ std::vector<std::uint8_t> controller_link()
     can_bittiming timing{};
     timing.bitrate = 250000;
     const LinkMessage data = LinkMessage{}
-                             .add(IFLA_CAN_BITTIMING, timing)
-                             .add(IFLA_CAN_STATE, std::uint32_t{CAN_STATE_ERROR_PASSIVE})
-                             .add(IFLA_CAN_CTRLMODE, can_ctrlmode{0, CAN_CTRLMODE_LISTENONLY})
-                             .add(IFLA_CAN_RESTART_MS, std::uint32_t{100})
-                             .add(IFLA_CAN_BERR_COUNTER, can_berr_counter{300, 5});
+                                 .add(IFLA_CAN_BITTIMING, timing)
+                                 .add(IFLA_CAN_STATE, std::uint32_t{CAN_STATE_ERROR_PASSIVE})
+                                 .add(IFLA_CAN_CTRLMODE, can_ctrlmode{0, CAN_CTRLMODE_LISTENONLY})
+                                 .add(IFLA_CAN_RESTART_MS, std::uint32_t{100})
+                                 .add(IFLA_CAN_BERR_COUNTER, can_berr_counter{300, 5});
     const auto d = data.attributes();
     const auto info = LinkMessage{}.add(IFLA_INFO_KIND, "can", 4).add(IFLA_INFO_DATA, d.data(), d.size()).attributes();
     return LinkMessage{}
@@ -95,13 +95,18 @@ TEST_CASE("a link without a controller has neither state nor bit rate")
 {
     const auto info = LinkMessage{}.add(IFLA_INFO_KIND, "vcan", 5).attributes();
     std::string name;
-    const auto link =
-        bus::parse_link(LinkMessage{}.add(IFLA_IFNAME, "can0", 5).add(IFLA_LINKINFO, info.data(), info.size()).bytes, name);
+    const auto link = bus::parse_link(LinkMessage{}
+                                          .add(IFLA_IFNAME, "can0", 5)
+                                          .add(IFLA_TXQLEN, std::uint32_t{1000})
+                                          .add(IFLA_LINKINFO, info.data(), info.size())
+                                          .bytes,
+        name);
     REQUIRE(link);
     CHECK(link->is_can);
     CHECK_FALSE(link->has_controller);
     CHECK_FALSE(link->state);
     CHECK(link->bitrate == 0);
+    CHECK(link->queue_length == 0);
 }
 
 TEST_CASE("a link message that is cut or garbled is read as far as it is whole, and no further")
