@@ -1,9 +1,12 @@
-// Drivers for the tests of conf/: none of them ever runs.
+// The real drivers, and made-up ones that are good for nothing but the tests of conf/.
 #pragma once
 
+#include "battery/registry.hpp"
+#include "inverter/registry.hpp"
 #include "model/driver.hpp"
 
 #include <array>
+#include <vector>
 
 namespace batgw::test {
 
@@ -32,7 +35,7 @@ constexpr BatteryProfile full_profile()
 inline const BatteryDriverInfo rich_pack{
     .name = "rich-pack", .models = "made up for tests", .profile = full_profile(), .make = nullptr,
     .adjust = [](const BatteryConfig& b, SafetyConfig& s) {
-        s.cell.block_high = b.options.get<std::int64_t>("modules") > 4 ? 3550_mV : 3620_mV;
+        s.cell.block_high = b.options.get<std::int64_t>("modules") > 4 ? 3610_mV : 3620_mV;
         s.contactors.attempts = 2;
         s.contactors.open_min_wait = 3s;
     },
@@ -54,8 +57,20 @@ inline const InverterDriverInfo quiet_inverter{
     .adjust = [](const InverterConfig&, SafetyConfig& s) { s.inverter_link.information_only = true; }, .options = {}, .messages = {},
     .receives = {}, .sends = {}, .values = {}};
 
-inline constexpr std::array<const BatteryDriverInfo*, 2> batteries{&rich_pack, &poor_pack};
-inline constexpr std::array<const InverterDriverInfo*, 2> inverters{&rich_inverter, &quiet_inverter};
-inline constexpr DriverCatalogue catalogue{.batteries = batteries, .inverters = inverters};
+// All of them.
+inline DriverCatalogue catalogue()
+{
+    static const auto batteries = [] {
+        std::vector<const BatteryDriverInfo*> all{battery_drivers().begin(), battery_drivers().end()};
+        all.insert(all.end(), {&rich_pack, &poor_pack});
+        return all;
+    }();
+    static const auto inverters = [] {
+        std::vector<const InverterDriverInfo*> all{inverter_drivers().begin(), inverter_drivers().end()};
+        all.insert(all.end(), {&rich_inverter, &quiet_inverter});
+        return all;
+    }();
+    return {.batteries = batteries, .inverters = inverters};
+}
 
 }  // namespace batgw::test
