@@ -44,6 +44,7 @@ private:
     bool pending_ = false;    // the set condition holds, or held when it was last known
     Duration pending_for_{};  // known time only
     Instant looked_at_{};
+    bool frozen_ = false;  // unknown when last looked at
     unsigned pending_samples_ = 0;
     std::uint32_t last_sample_ = 0;
     Held clearing_;
@@ -99,6 +100,7 @@ private:
         Duration hold{}, reported_hold{};
         Instant present_at{};
     };
+    void begin();
     Entry* find(const ActiveFault& fault);
     Entry* make_room(const ActiveFault& fault);
     bool settle(Entry& entry, Instant now);
@@ -114,6 +116,7 @@ private:
     std::optional<ActiveFault> first_cause_;
     bool in_chain_ = false;
     Changes changes_;
+    bool told_ = false;  // the changes are those of a finished round
 };
 
 }  // namespace batgw

@@ -136,11 +136,19 @@ private:
         Fractions cell, deviation, temperature, soc;
         ContactorOutput contactors;
         bool closed = false, open = false;  // proven by fresh feedback
-        bool identity_known = false, shown_known = false, inverter_present = false;
+        bool identity_known = false, inverter_present = false;
     };
     struct Offer {
         Ceiling limits, allowed;
     };
+    // Of the last verdict, to tell what changed.
+    struct Before {
+        GatewayState state;
+        ContactorState contactors;
+        Waiting waiting;
+        bool battery_link, inverter_link, charges, discharges;
+    };
+    static Before summary(const Verdict& verdict);
 
     void watch_cadence(Instant now);
     void report_gateway(const JudgeInputs& in);
@@ -161,7 +169,7 @@ private:
     void follow_stop(const Round& r);
     GatewayState state_now(const Round& r) const;
     Waiting waiting_now(const Round& r) const;
-    void tell_changes(const Verdict& before, const Round& r);
+    void tell_changes(const Before& before, const Round& r);
     Event& add_event(EventType type, Instant now);
     std::optional<Voltage> voltage_for_power(const Round& r) const;
 
@@ -211,7 +219,8 @@ private:
     std::array<Event, event_capacity> events_{};
     std::uint64_t event_count_ = 0;
     std::uint64_t transitions_ = 0;
-    PackSamples samples_;  // of the last evaluation, for events
+    bool is_open_ = false;  // contactors, proven, in the last evaluation
+    PackSamples samples_;   // of the last evaluation, for events
 };
 
 }  // namespace batgw

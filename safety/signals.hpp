@@ -67,27 +67,30 @@ public:
 private:
     // How one signal fares.
     struct Channel {
+        Quality quality = Quality::never;
         bool known = false;            // has been fresh
         std::uint8_t good_needed = 0;  // after a value out of range
         std::uint32_t sample = 0;
-        bool out = false;  // SIG_STALE is there
-        bool fades = false;
+        bool out = false;    // SIG_STALE or SIG_BAD is there
+        bool bad = false;    // the latter
+        bool fades = false;  // its loss is ramped
         Instant out_since{};
         Duration outage{};
         Held fresh_again;
-        Quality quality = Quality::never;
     };
     Channel& channel(SignalId id) { return channels_[index(id)]; }
+    const Channel& channel(SignalId id) const { return channels_[index(id)]; }
     bool needed(SignalId id, const SafetyConfig& config) const;
     template <class Q>
-    Quality judge_range(SignalId id, const Reading<Q>& reading, bool in_range, Instant now);
-    void look(const BatteryState& battery, const PlausibleRange& range, Instant now);
-    void follow(SignalId id, Instant went_out, bool measurement, Instant now);
-    void recover(Channel& c, Instant now);
-    void report(SignalId id, const Channel& c, bool fading, const SafetyConfig& config, FaultTable& faults) const;
+    void judge(SignalId id, const Reading<Q>& reading, bool in_range, Instant now);
+    void judge_all(const BatteryState& battery, const PlausibleRange& range, Instant now);
+    static void follow(Channel& c, bool measurement, Duration max_age, Instant received, Instant now);
+    static bool fading(const Channel& c, const SafetyConfig& config, Instant now);
+    void follow_all(const BatteryState& battery, Instant now);
+    void report(SignalId id, const SafetyConfig& config, FaultTable& faults, Instant now) const;
     template <class Q>
     Sample<Q> sample(SignalId id, const Reading<Q>& reading, const SafetyConfig& config, Instant now) const;
-    bool fading(const Channel& c, const SafetyConfig& config, Instant now) const;
+    void fill_samples(const BatteryState& battery, const SafetyConfig& config, Instant now);
 
     BatteryProfile profile_;
     std::uint8_t device_number_;

@@ -1,0 +1,226 @@
+#include "safety/fault_table.hpp"
+
+#include <algorithm>
+
+namespace batgw {
+
+bool Detector::update(const Observation& seen, const Persistence& rule, Instant now)
+{
+    if (active_) {
+        // Unknown is not clear: the hold begins again.
+        if (clearing_.for_at_least(seen.known && seen.clear, rule.hold, now)) reset();
+        return active_;
+    }
+    if (!persisted(seen, rule, now)) return false;
+    reset();
+    active_ = true;
+    return true;
+}
+
+bool Detector::persisted(const Observation& seen, const Persistence& rule, Instant now)
+{
+    if (!seen.known) {
+        frozen_ = true;
+        return false;
+    }
+    if (!seen.set) {
+        pending_ = false;
+        return false;
+    }
+    if (!pending_) {
+        pending_ = true;
+        pending_for_ = Duration{};
+        pending_samples_ = 1;
+    } else {
+        if (!frozen_) pending_for_ += now - looked_at_;  // time that nobody knows about does not count
+        if (seen.samples != last_sample_) ++pending_samples_;
+    }
+    frozen_ = false;
+    looked_at_ = now;
+    last_sample_ = seen.samples;
+    return pending_for_ >= rule.delay && pending_samples_ >= rule.samples;
+}
+
+namespace {
+
+bool same(const ActiveFault& a, const ActiveFault& b)
+{
+    return a.id == b.id && a.device == b.device && a.device_number == b.device_number && a.detail == b.detail;
+}
+
+}  // namespace
+
+FaultTable::Entry* FaultTable::find(const ActiveFault& fault)
+{
+    Entry* found = std::find_if(entries_.begin(), entries_.end(), [&](const Entry& e) { return same(e.reported, fault); });
+    return found == entries_.end() ? nullptr : found;
+}
+
+// A place for a fault that has none yet. A full table gives up its mildest entry for a worse one; if there is none milder, the
+// fault acts but is not listed.
+FaultTable::Entry* FaultTable::make_room(const ActiveFault& fault)
+{
+    if (entries_.push_back({})) return &entries_.back();
+    const auto level = [](const Entry& e) { return e.seen ? std::max(e.shown.level, e.reported.level) : e.shown.level; };
+    Entry* mildest =
+        std::min_element(entries_.begin(), entries_.end(), [&](const Entry& a, const Entry& b) { return level(a) < level(b); });
+    if (level(*mildest) >= fault.level) return nullptr;
+    if (mildest->shown.level != FaultClass::none) note(Change::What::cleared, mildest->shown, mildest->shown.level);
+    *mildest = Entry{};
+    return mildest;
+}
+
+void FaultTable::report(const ActiveFault& fault, Duration hold, bool soft)
+{
+    begin();
+    Entry* e = find(fault);
+    if (e == nullptr) e = make_room(fault);
+    if (e == nullptr) {
+        add(overflow_, fault, soft);
+        return;
+    }
+    if (!e->seen || fault.level > e->reported.level) {
+        e->reported = fault;
+        e->reported_soft = soft;
+        e->reported_hold = hold;
+    } else if (fault.level == e->reported.level) {
+        e->reported.direction = e->reported.direction | fault.direction;
+        e->reported_soft = e->reported_soft && soft;
+        e->reported_hold = std::max(e->reported_hold, hold);
+    }
+    e->seen = true;
+}
+
+void FaultTable::add(FaultEffect& effect, const ActiveFault& fault, bool soft)
+{
+    effect.worst = std::max(effect.worst, std::min(fault.level, FaultClass::emergency));
+    if (fault.level >= FaultClass::trip)
+        effect.blocked = Direction::both;
+    else if (fault.level == FaultClass::block && !soft)
+        effect.blocked = effect.blocked | fault.direction;
+}
+
+FaultEffect FaultTable::preview(Instant now) const
+{
+    FaultEffect effect = overflow_;
+    for (const Entry& e : entries_) {
+        if (e.seen) add(effect, e.reported, e.reported_soft);
+        if (e.shown.latched || (e.shown.level != FaultClass::none && now - e.present_at < e.hold)) add(effect, e.shown, e.soft);
+    }
+    return effect;
+}
+
+// The first report after a round opens the next.
+void FaultTable::begin()
+{
+    if (told_) changes_.clear();
+    told_ = false;
+}
+
+void FaultTable::note(Change::What what, const ActiveFault& fault, FaultClass before)
+{
+    changes_.push_back({.what = what, .fault = fault, .before = before});
+}
+
+// What was reported becomes what is shown.
+void FaultTable::adopt(Entry& e, Instant now)
+{
+    const ActiveFault before = e.shown;
+    e.shown = e.reported;
+    e.shown.since = before.level == FaultClass::none ? now : before.since;
+    e.shown.latched = e.shown.level >= FaultClass::trip;
+    e.soft = e.reported_soft;
+    e.hold = e.reported_hold;
+    e.present_at = now;
+    if (before.level == FaultClass::none)
+        note(Change::What::set, e.shown, before.level);
+    else if (before.level != e.shown.level)
+        note(Change::What::level, e.shown, before.level);
+}
+
+// False: the fault is over.
+bool FaultTable::settle(Entry& e, Instant now)
+{
+    if (e.shown.latched && (!e.seen || e.reported.level <= e.shown.level)) return true;
+    if (e.seen && e.reported.level >= e.shown.level) {
+        adopt(e, now);
+        return true;
+    }
+    if (e.shown.level != FaultClass::none && now - e.present_at < e.hold) return true;
+    if (!e.seen) return false;
+    adopt(e, now);
+    return true;
+}
+
+void FaultTable::settle(Instant now)
+{
+    begin();
+    faults_.clear();
+    effect_ = overflow_;
+    overflow_ = FaultEffect{};
+    for (std::size_t i = 0; i < entries_.size();) {
+        Entry& e = entries_[i];
+        if (settle(e, now)) {
+            e.seen = false;
+            faults_.push_back(e.shown);
+            add(effect_, e.shown, e.soft);
+            ++i;
+            continue;
+        }
+        if (e.shown.level != FaultClass::none) note(Change::What::cleared, e.shown, e.shown.level);
+        entries_.erase_ordered(i);
+    }
+    find_first_cause();
+    told_ = true;
+}
+
+void FaultTable::find_first_cause()
+{
+    const bool chain = effect_.worst >= FaultClass::block;
+    if (chain && in_chain_) return;
+    in_chain_ = chain;
+    first_cause_.reset();
+    const ActiveFault* first = nullptr;
+    for (const ActiveFault& f : faults_) {
+        if (f.level < (chain ? FaultClass::block : FaultClass::derate)) continue;
+        if (first == nullptr || (chain ? f.level > first->level : f.since < first->since)) first = &f;
+    }
+    if (first != nullptr) first_cause_ = *first;
+}
+
+const ActiveFault* FaultTable::blocking(Direction direction) const
+{
+    const ActiveFault* found = nullptr;
+    for (const Entry& e : entries_) {
+        const ActiveFault& f = e.shown;
+        const bool blocks =
+            f.level >= FaultClass::trip || (f.level == FaultClass::block && !e.soft && covers(f.direction, direction));
+        if (!blocks) continue;
+        if (found == nullptr || f.level > found->level || (f.level == found->level && f.since < found->since)) found = &f;
+    }
+    return found;
+}
+
+void FaultTable::restore(const ActiveFault& fault, Instant now)
+{
+    Entry* e = find(fault);
+    if (e == nullptr) e = make_room(fault);
+    if (e == nullptr) return;
+    e->shown = e->reported = fault;
+    e->shown.latched = true;
+    e->present_at = now;
+}
+
+bool FaultTable::reset(FaultId id)
+{
+    bool any = false;
+    for (Entry& e : entries_) {
+        if (e.shown.id != id || !e.shown.latched) continue;
+        e.shown.latched = false;
+        e.hold = Duration{};
+        any = true;
+    }
+    return any;
+}
+
+}  // namespace batgw

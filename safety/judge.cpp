@@ -1,0 +1,285 @@
+#include "safety/judge.hpp"
+
+#include "safety/conditions.hpp"
+#include "safety/grant_writer.hpp"
+
+#include <algorithm>
+
+namespace batgw {
+namespace {
+
+ActiveFault named(FaultId id, FaultClass level, Device device, std::string_view detail)
+{
+    ActiveFault f = condition(id, level, Direction::none, device);
+    f.detail.assign(detail);
+    return f;
+}
+
+SafetyConfig::Contactors contactor_rules(const SafetyConfig& safety, bool observing)
+{
+    SafetyConfig::Contactors rules = safety.contactors;
+    // Who only watches commands nothing: contactors are shown as they are seen.
+    if (observing) rules.mode = ContactorMode::none;
+    return rules;
+}
+
+}  // namespace
+
+bool must_observe(const JudgeSetup& setup)
+{
+    const Verification required = setup.safety.process.require_verification;
+    return setup.safety.observe || setup.profile.verified < required || setup.inverter_verified < required;
+}
+
+Judge::PackRules Judge::rules_of(const BatteryConfig& battery)
+{
+    return {.max_charge = battery.max_charge,
+        .max_discharge = battery.max_discharge,
+        .cells = battery.cells,
+        .capacity = battery.capacity,
+        .voltage_max = battery.voltage_max,
+        .voltage_min = battery.voltage_min};
+}
+
+Judge::Judge(const JudgeSetup& setup)
+    : config_{setup.safety},
+      rules_{rules_of(setup.battery)},
+      profile_{setup.profile},
+      battery_name_{setup.battery_name},
+      inverter_name_{setup.inverter_name},
+      inverter_verified_{setup.inverter_verified},
+      start_{setup.start},
+      observing_{must_observe(setup)},
+      signals_{setup.profile, 1},
+      battery_link_{setup.start},
+      inverter_link_{setup.start},
+      contactors_{contactor_rules(setup.safety, must_observe(setup)), setup.start}
+{
+    verdict_.charge = verdict_.discharge = GrantWriter::nothing(Cause::link);
+    note(EventType::start, "started", start_);
+}
+
+bool Judge::request_close(Instant now) { return contactors_.request_close(now); }
+
+void Judge::reconfigure(const SafetyConfig& safety, const BatteryConfig& battery, Instant now)
+{
+    // What may not change live is not taken, whatever the caller says (SAFE-242).
+    const ContactorMode mode = config_.contactors.mode;
+    const PackRules fixed = rules_;
+    config_ = safety;
+    config_.contactors.mode = mode;
+    rules_ = rules_of(battery);
+    rules_.cells = fixed.cells;
+    contactors_.reconfigure(contactor_rules(config_, observing_));
+    note(EventType::reload, "configuration reloaded", now);
+}
+
+const Verdict& Judge::evaluate(const JudgeInputs& in, Instant now)
+{
+    const Before before = summary(verdict_);
+    Round r{.in = in, .pack = in.packs.empty() ? nullptr : in.packs.data(), .now = now};
+    if (in.stop_requested && !stop_since_) {
+        stop_since_ = now;
+        note(EventType::stop, "stop requested", now);
+    }
+    watch_cadence(now);
+    report_gateway(in);
+    judge_buses(r);
+    judge_links(r);
+    judge_pack(r);
+    judge_contactors(r);
+    faults_.settle(now);
+    follow_start(r);
+
+    verdict_.at = now;
+    ++verdict_.sequence;
+    grant(r);
+    set_voltages(r);
+    set_flags(r);
+    follow_stop(r);
+    verdict_.state = state_now(r);
+    verdict_.waiting = waiting_now(r);
+    tell_changes(before, r);
+    return verdict_;
+}
+
+// SAFE-004.
+void Judge::watch_cadence(Instant now)
+{
+    const Duration gap = judged_ ? now - last_ : Duration{};
+    judged_ = true;
+    last_ = now;
+    if (gap > config_.process.stall_warn) {
+        ++stalls_;
+        stalled_at_ = now;
+        const FaultClass level = gap > config_.process.stall_block ? FaultClass::block : FaultClass::warn;
+        stall_ = std::max(stall_, level);
+    } else if (stall_ != FaultClass::none && now - stalled_at_ >= stall_over) {
+        stall_ = FaultClass::none;
+    }
+    if (stall_ == FaultClass::none) return;
+    const Direction direction = stall_ == FaultClass::block ? Direction::both : Direction::none;
+    faults_.report(condition(FaultId::loop_stall, stall_, direction, Device::gateway));
+}
+
+void Judge::report_if(bool there, const ActiveFault& fault, Duration hold)
+{
+    if (there) faults_.report(fault, hold);
+}
+
+void Judge::report_gateway(const JudgeInputs& in)
+{
+    const auto warned = [&](unsigned bit) { return (in.outside_warnings & bit) != 0; };
+    report_if(!in.clock_valid, named(FaultId::clock_invalid, FaultClass::info, Device::gateway, ""));
+    report_if(warned(outside_warning::tls_unverified), named(FaultId::tls_unverified, FaultClass::warn, Device::gateway, ""));
+    report_if(warned(outside_warning::state_not_kept), named(FaultId::state_not_kept, FaultClass::warn, Device::gateway, ""));
+    report_if(warned(outside_warning::retained_command), named(FaultId::retained_command, FaultClass::warn, Device::gateway, ""));
+    report_if(profile_.verified < Verification::bench,
+        named(FaultId::unverified_driver, FaultClass::warn, Device::battery, battery_name_.view()));
+    report_if(inverter_verified_ < Verification::bench,
+        named(FaultId::unverified_driver, FaultClass::warn, Device::inverter, inverter_name_.view()));
+    report_if(config_.contactors.link_synthetic, named(FaultId::link_synthetic, FaultClass::warn, Device::battery, ""));
+}
+
+void Judge::judge_buses(Round& r)
+{
+    const bool not_ours = config_.contactors.mode == ContactorMode::none || observing_;
+    const BusStatus no_status{};
+    const TrafficCounters no_traffic{};
+    const auto judge = [&](BusHealth& health, const BusInputs& bus) {
+        const auto result = health.update(bus.status != nullptr ? *bus.status : no_status,
+            bus.traffic != nullptr ? *bus.traffic : no_traffic, bus.tx, not_ours || is_open_, r.now);
+        for (const ActiveFault& f : result.faults) {
+            const bool held = f.id == FaultId::bus_off || f.id == FaultId::tx_starved || f.id == FaultId::tx_guard_refused;
+            const Duration hold = f.id == FaultId::bus_off ? 60s : f.id == FaultId::tx_starved ? 10s : config_.hold;
+            faults_.report(f, held ? hold : Duration{});
+        }
+        return result;
+    };
+    r.battery_bus = judge(battery_bus_, r.in.battery_bus);
+    r.inverter_bus = judge(inverter_bus_, r.in.inverter_bus);
+}
+
+void Judge::judge_pack(Round& r)
+{
+    if (r.pack == nullptr) return;
+    const BatteryState& battery = r.pack->state;
+    const PackFacts& facts = r.pack->facts;
+    const LimitContext context{.config = config_, .faults = faults_, .now = r.now};
+
+    r.cells = rules_.cells ? rules_.cells : facts.cells;
+    r.window = voltage_window(config_.cell, r.cells, facts, rules_.voltage_max, rules_.voltage_min);
+    r.identity_known = r.cells || (!profile_.wants_cell_count && r.window.max && r.window.min);
+    const PackSamples& s = signals_.samples();
+
+    const auto feedback = battery.contactor.fresh(r.now);
+    r.closed = profile_.states_contactor ? feedback == ContactorFeedback::closed : verdict_.contactors.power_allowed;
+    r.open = profile_.states_contactor && feedback == ContactorFeedback::open;
+
+    const auto number = [](const Reading<Count>& n) {
+        return static_cast<std::uint16_t>(std::clamp<std::int64_t>(n.last().value_or(Count{}).milli() / 1000, 0, 0xFFFF));
+    };
+    r.cell = cell_.update(s, number(battery.cell_max_number), number(battery.cell_min_number), context);
+    const auto rated = s.voltage.fresh ? std::max(rules_.max_charge, rules_.max_discharge) / *s.voltage.fresh : std::nullopt;
+    r.deviation = deviation_.update(s, rated, context);
+    pack_voltage_.update(s, r.window, context);
+    r.temperature = temperature_.update(s, profile_.states_limits, context);
+    r.soc = soc_.update(s, context);
+    current_.update(battery.current, s.voltage, rules_.max_charge, rules_.max_discharge, context);
+    reported_.update(battery, r.closed, r.open, context);
+
+    std::optional<Charge> capacity = battery.charge_full.last();
+    if (!capacity && facts.energy_rated && facts.voltage_nominal) capacity = *facts.energy_rated / *facts.voltage_nominal;
+    cross_.update(
+        {.battery = battery, .samples = s, .inverter = r.in.inverter, .closed = r.closed, .capacity = capacity}, context);
+    identity_.update(battery, facts, rules_.cells, r.closed || r.inverter_link.alive, context);
+    watch_zero(r);
+}
+
+// Signals first: the links ask whether all of them are fresh.
+void Judge::judge_links(Round& r)
+{
+    std::optional<Instant> heard;
+    if (r.pack != nullptr) {
+        const PlausibleRange range = plausible_range(r.pack->facts, rules_.max_charge, rules_.max_discharge);
+        r.signals = signals_.update(r.pack->state, range, config_, faults_, r.now);
+        samples_ = signals_.samples();
+        heard = r.pack->state.heard;
+    } else {
+        r.signals.gone = Direction::both;
+        samples_ = PackSamples{};
+    }
+    const auto aged = [](ActiveFault f, Duration age, Duration limit) {
+        if (age == for_ever) return f;
+        f.has_value = true;
+        f.unit = Unit::second;
+        f.value_milli = age / 1ms;
+        f.limit_milli = limit / 1ms;
+        return f;
+    };
+    r.battery_link = battery_link_.update(heard, r.signals.required_fresh, r.battery_bus.dead, config_, r.now);
+    const ActiveFault lost = aged(condition(FaultId::bat_link_lost, FaultClass::block, Direction::both, Device::battery),
+        r.battery_link.age, config_.link_lost);
+    report_if(r.battery_link.lost, lost, config_.hold);
+    report_if(r.battery_link.missing, condition(FaultId::bat_link_lost, FaultClass::warn, Direction::none, Device::battery));
+
+    const auto inverter_heard = r.in.inverter != nullptr ? r.in.inverter->heard : std::nullopt;
+    r.inverter_link = inverter_link_.update(inverter_heard, r.inverter_bus.dead, config_.inverter_link, r.now);
+    const Direction direction = r.inverter_link.blocks ? Direction::both : Direction::none;
+    const ActiveFault gone = condition(FaultId::inv_link_lost, FaultClass::warn, direction, Device::inverter);
+    report_if(r.inverter_link.lost, aged(gone, r.inverter_link.age, config_.inverter_link.lost));
+
+    const bool ours_closed = config_.contactors.mode != ContactorMode::none && contactors_.state() == ContactorState::closed;
+    r.black_start = black_start_.update(ours_closed, r.inverter_link.alive, config_.inverter_link, r.now);
+    report_if(r.black_start.in_use, condition(FaultId::black_start, FaultClass::warn, Direction::none, Device::inverter));
+    r.inverter_present = r.inverter_link.alive || config_.inverter_link.information_only || r.black_start.allowed;
+}
+
+OpenCause Judge::open_causes(const Round& r, const FaultEffect& effect) const
+{
+    OpenCause causes = OpenCause::none;
+    // Without voltage or current nobody knows what the pack does: as long as a lost link may last, not longer.
+    const bool blind = r.signals.power_lost && r.now >= after(*r.signals.power_lost, config_.link_lost_open);
+    if (r.battery_link.open || blind) causes |= OpenCause::battery_link;
+    if (r.inverter_link.open && !r.black_start.in_use) causes |= OpenCause::inverter_link;
+    if (r.black_start.open) causes |= OpenCause::black_start;
+    if (r.in.operator_.contactors_open) causes |= OpenCause::operator_;
+    if (effect.worst >= FaultClass::trip) causes |= OpenCause::trip;
+    if (effect.worst >= FaultClass::emergency) causes |= OpenCause::emergency;
+    if (r.battery_bus.open) causes |= OpenCause::foreign_sender;
+    return causes;
+}
+
+void Judge::judge_contactors(Round& r)
+{
+    const FaultEffect effect = faults_.preview(r.now);
+    ContactorInput in;
+    if (r.pack != nullptr) {
+        in = contactor_input(r.pack->state, profile_, r.now);
+        const auto charge = r.pack->state.charge_allowed.fresh(r.now), discharge = r.pack->state.discharge_allowed.fresh(r.now);
+        in.permitted = !profile_[SignalId::flags].provided || charge.value_or(false) || discharge.value_or(false);
+    }
+    in.bus_up = r.battery_bus.up && r.inverter_bus.up;
+    in.data_fresh = r.signals.required_fresh;
+    in.identity_known = r.identity_known;
+    in.fault_free = !effect.blocks_all();
+    in.inverter_present = r.inverter_present;
+    in.causes = open_causes(r, effect);
+    in.stop = r.in.stop_requested;
+    in.hurry = r.in.stop_now;
+    r.contactors = contactors_.evaluate(in, r.now);
+    is_open_ = r.contactors.is_open;
+    for (const ActiveFault& f : r.contactors.faults) faults_.report(f);
+}
+
+// SAFE-250: battery data first, then contactors, then power. What has once been reached is not undone by a fault.
+void Judge::follow_start(Round& r)
+{
+    const bool valid = r.pack != nullptr && r.signals.required_fresh && r.battery_link.alive;
+    if (data_valid_.for_at_least(valid, config_.start_valid, r.now)) battery_ready_ = true;
+    const bool inhibited = r.now - start_ < config_.contactors.boot_inhibit;
+    if (battery_ready_ && valid && !inhibited && r.contactors.verdict.power_allowed && r.inverter_present && r.identity_known)
+        started_ = true;
+}
+
+}  // namespace batgw

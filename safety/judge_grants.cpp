@@ -1,0 +1,178 @@
+// Composition of the grants, in the order of SAFE-090, and what goes with them.
+#include "safety/conditions.hpp"
+#include "safety/grant_writer.hpp"
+#include "safety/judge.hpp"
+
+#include <algorithm>
+
+namespace batgw {
+namespace {
+
+Cause cause_of(const ActiveFault& f)
+{
+    switch (f.id) {
+    case FaultId::sig_stale:
+    case FaultId::sig_bad: return Cause::stale;
+    case FaultId::bat_link_lost:
+    case FaultId::inv_link_lost: return Cause::link;
+    case FaultId::cell_high:
+    case FaultId::cell_high_crit:
+    case FaultId::cell_low:
+    case FaultId::cell_low_crit:
+    case FaultId::cell_deep: return Cause::cell_voltage;
+    case FaultId::pack_high:
+    case FaultId::pack_low:
+    case FaultId::pack_v_crit: return Cause::pack_voltage;
+    case FaultId::cell_dev:
+    case FaultId::cell_dev_crit: return Cause::deviation;
+    case FaultId::temp_cold:
+    case FaultId::temp_hot:
+    case FaultId::temp_crit:
+    case FaultId::temp_event:
+    case FaultId::temp_spread: return Cause::temperature;
+    case FaultId::soc_low:
+    case FaultId::soc_high: return Cause::soc;
+    case FaultId::bms_denies: return Cause::battery;
+    case FaultId::precharge_failed:
+    case FaultId::close_failed:
+    case FaultId::contactor_feedback:
+    case FaultId::contactor_not_open:
+    case FaultId::contactor_welded:
+    case FaultId::opened_by_itself:
+    case FaultId::closed_by_itself: return Cause::contactor;
+    default: return f.device == Device::inverter ? Cause::inverter : Cause::fault;
+    }
+}
+
+}  // namespace
+
+// A current becomes power with the lower of measured and nominal voltage (SAFE-076).
+std::optional<Voltage> Judge::voltage_for_power(const Round& r) const
+{
+    const auto measured = samples_.voltage.fresh;
+    if (!measured || r.pack == nullptr || !r.pack->facts.voltage_nominal) return measured;
+    return std::min(*measured, *r.pack->facts.voltage_nominal);
+}
+
+Judge::Offer Judge::offer(const Round& r, Direction direction) const
+{
+    const bool charge = direction == Direction::charge;
+    const PackSamples& s = samples_;
+    const auto volts = voltage_for_power(r);
+    const Power maximum = charge ? rules_.max_charge : rules_.max_discharge;
+    Offer o{.limits = {std::max(maximum, Power{}), Cause::config}, .allowed = {}};
+
+    const auto& power = charge ? s.charge_limit : s.discharge_limit;
+    const auto& current = charge ? s.charge_limit_current : s.discharge_limit_current;
+    if (power.usable) o.limits.lower(*power.usable, Cause::battery);
+    if (current.usable) o.limits.lower(volts ? *volts * *current.usable : Power{}, Cause::battery);
+
+    const auto curve = [&](const Fractions& f, Cause cause) {
+        o.limits.lower(share(charge ? f.charge : f.discharge, maximum), cause);
+    };
+    curve(r.cell, Cause::cell_voltage);
+    curve(r.temperature, Cause::temperature);
+    curve(r.soc, Cause::soc);
+    curve(r.deviation, Cause::deviation);
+
+    o.allowed = o.limits;
+    const OperatorState& op = r.in.operator_;
+    const bool is_default = charge ? op.charge_limit_default : op.discharge_limit_default;
+    o.allowed.lower(charge ? op.max_charge : op.max_discharge, is_default ? Cause::config : Cause::operator_);
+    if (const auto& most = charge ? op.max_charge_current : op.max_discharge_current)
+        o.allowed.lower(volts ? *volts * *most : Power{}, Cause::operator_);
+    return o;
+}
+
+std::optional<Cause> Judge::nothing_because(const Round& r, Direction direction) const
+{
+    if (stop_since_) return Cause::operator_;
+    if (r.pack == nullptr || !r.battery_link.alive) return Cause::link;
+    if (covers(r.signals.gone, direction) || !battery_ready_) return Cause::stale;
+    if (const ActiveFault* f = faults_.blocking(direction)) return cause_of(*f);
+    if (covers(faults_.effect().blocked, direction)) return Cause::fault;
+    if (!r.identity_known) return Cause::battery;
+    const ContactorVerdict& contactors = r.contactors.verdict;
+    if (!contactors.power_allowed || r.contactors.opening || contactors.state > ContactorState::unknown) return Cause::contactor;
+    if (r.inverter_link.blocks) return Cause::link;
+    if (!started_) return Cause::contactor;
+    const OperatorState& op = r.in.operator_;
+    if (op.paused || !(direction == Direction::charge ? op.charge : op.discharge)) return Cause::operator_;
+    return std::nullopt;
+}
+
+Grant Judge::grant_one(const Round& r, Direction direction, GrantRamp& ramp) const
+{
+    const bool charge = direction == Direction::charge;
+    const Offer o = offer(r, direction);
+    const auto granted =
+        ramp.update({.limits = o.limits,
+                        .allowed = o.allowed,
+                        .blocked = nothing_because(r, direction),
+                        .fades = charge ? r.signals.charge_fades : r.signals.discharge_fades,
+                        .fade_time = config_.stale_ramp,
+                        .rise_per_second = share(config_.ramp_up_per_second, charge ? rules_.max_charge : rules_.max_discharge),
+                        .settle = config_.increase_settle},
+            r.now);
+    // Whole watts, rounded down; amperes from the voltage of this very moment.
+    const Power power = Power::from_milli(granted.power.down_in(1000) * 1000);
+    const auto current = samples_.voltage.fresh ? power / *samples_.voltage.fresh : std::nullopt;
+    return GrantWriter::write(power, current.value_or(Current{}), granted.by);
+}
+
+void Judge::grant(const Round& r)
+{
+    verdict_.charge = grant_one(r, Direction::charge, charge_ramp_);
+    verdict_.discharge = grant_one(r, Direction::discharge, discharge_ramp_);
+}
+
+// An inverter that goes on although it was told to stop (SAFE-113). Judged by the last verdict: that is what it was told.
+void Judge::watch_zero(const Round& r)
+{
+    const auto current = samples_.current.fresh;
+    const auto watch = [&](Detector& d, Direction direction, bool zero, Current flows) {
+        const bool goes_on = current && zero && flows > zero_residual;
+        const bool there = d.update({current || !zero, goes_on, !goes_on, samples_.current.samples},
+            {.delay = ignores_zero_after, .samples = samples_to_block, .hold = config_.hold}, r.now);
+        // Once shown, the override stays until there is a grant again: the inverter would start again otherwise.
+        if (!zero)
+            override_ = static_cast<Direction>(static_cast<unsigned>(override_) & ~static_cast<unsigned>(direction));
+        else if (there && goes_on)
+            override_ = override_ | direction;
+        if (!there) return;
+        ActiveFault f = condition(FaultId::ignores_zero_limit, FaultClass::warn, Direction::none, Device::inverter);
+        f.detail.assign(to_string(direction));
+        faults_.report(f);
+    };
+    const bool told = r.inverter_link.alive && verdict_.sequence > 0;
+    watch(ignores_charge_, Direction::charge, told && verdict_.charge.is_zero(), current.value_or(Current{}));
+    watch(ignores_discharge_, Direction::discharge, told && verdict_.discharge.is_zero(), -current.value_or(Current{}));
+}
+
+// What the inverter is told to charge up to and to discharge down to (SAFE-110, SAFE-114). Held while both directions are
+// blocked.
+void Judge::set_voltages(const Round& r)
+{
+    if (r.pack == nullptr) return;
+    const bool blocked = faults_.effect().blocks_all() || !r.battery_link.alive;
+    if (blocked && verdict_.voltage_max && verdict_.voltage_min) return;
+    std::optional<Voltage> upper = r.window.max, lower = r.window.min;
+    if (r.cells && upper && lower) {
+        const auto n = static_cast<std::int64_t>(std::min(*r.cells, 1000U));
+        upper = std::min(*upper, config_.cell.target * n);
+        lower = std::max(*lower, config_.cell.cutoff * n);
+    }
+    bool asked = false;
+    const BatteryState& b = r.pack->state;
+    if (const auto wanted = b.charge_voltage_wanted.fresh(r.now); wanted && upper && *wanted > Voltage{} && *wanted <= *upper) {
+        upper = wanted;
+        asked = true;
+    }
+    if (const auto wanted = b.discharge_voltage_wanted.fresh(r.now); wanted && lower && *wanted > *lower) lower = wanted;
+    if (!upper || !lower || *lower >= *upper) return;
+    verdict_.voltage_max = upper;
+    verdict_.voltage_min = lower;
+    verdict_.voltage_max_asked = asked;
+}
+
+}  // namespace batgw

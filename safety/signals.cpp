@@ -1,0 +1,291 @@
+#include "safety/signals.hpp"
+
+#include "safety/conditions.hpp"
+
+#include <algorithm>
+#include <string_view>
+
+namespace batgw {
+namespace {
+
+struct AgeClass {
+    Duration floor, ceiling;
+};
+
+// The table of SAFE-021.
+AgeClass age_class(SignalId id, const SafetyConfig::Ages& a)
+{
+    switch (id) {
+    case SignalId::flags: return {a.flags, 5s};
+    case SignalId::contactor: return {a.contactor, 3s};
+    case SignalId::current: return {a.current, 10s};
+    case SignalId::voltage: return {a.voltage, 10s};
+    case SignalId::link_voltage: return {500ms, 1s};
+    case SignalId::cell_voltage_max:
+    case SignalId::cell_voltage_min: return {a.cell, 15s};
+    case SignalId::charge_limit:
+    case SignalId::discharge_limit: return {a.battery_limit, 15s};
+    case SignalId::temperature_min:
+    case SignalId::temperature_max: return {a.temperature, 60s};
+    case SignalId::soc: return {a.soc, 60s};
+    case SignalId::insulation: return {a.insulation, 300s};
+    case SignalId::cells:
+    case SignalId::temperatures: return {a.cell_array, 300s};
+    case SignalId::count: break;
+    }
+    return {};
+}
+
+constexpr SignalId signal(std::size_t i) { return static_cast<SignalId>(i); }
+
+// Which directions need it, when it is needed at all.
+Direction serves(SignalId id)
+{
+    switch (id) {
+    case SignalId::cell_voltage_max:
+    case SignalId::charge_limit: return Direction::charge;
+    case SignalId::discharge_limit: return Direction::discharge;
+    default: return Direction::both;
+    }
+}
+
+// Losing it is ramped (SAFE-023). Not for the pack voltage: without it no current can be told (SAFE-076).
+bool is_measurement(SignalId id)
+{
+    switch (id) {
+    case SignalId::current:
+    case SignalId::cell_voltage_max:
+    case SignalId::cell_voltage_min:
+    case SignalId::temperature_min:
+    case SignalId::temperature_max:
+    case SignalId::soc:
+    case SignalId::insulation: return true;
+    default: return false;
+    }
+}
+
+template <class Q>
+bool within(const Reading<Q>& r, Q low, Q high)
+{
+    return !r.last() || (*r.last() >= low && *r.last() <= high);
+}
+
+bool current_plausible(const BatteryState& b, const PlausibleRange& range)
+{
+    constexpr Current most = 2000_A;  // no house battery; keeps what is computed with it far from overflow
+    const auto i = b.current.last();
+    if (!i) return true;
+    if (*i > most || *i < -most) return false;
+    return !range.power_max || !b.voltage.last() || magnitude(*b.voltage.last() * *i) <= *range.power_max;
+}
+
+// Of a signal that comes in two readings: what was never there does not count, else the worse one does.
+Quality worse(Quality a, Quality b)
+{
+    if (a == Quality::never) return b;
+    if (b == Quality::never) return a;
+    return a == Quality::fresh ? b : a;
+}
+
+}  // namespace
+
+AgeLimits age_limits(const SafetyConfig& config, const BatteryProfile& profile)
+{
+    AgeLimits limits;
+    for (std::size_t i = 0; i < signal_count; ++i) {
+        const AgeClass c = age_class(signal(i), config.signal_age);
+        const SignalProfile& p = profile[signal(i)];
+        Duration limit = p.period > Duration{} ? std::clamp(3 * p.period, std::min(c.floor, c.ceiling), c.ceiling)
+                                               : std::min(c.floor, c.ceiling);
+        if (p.max_age) limit = p.period > Duration{} ? std::min(limit, *p.max_age) : std::min(*p.max_age, c.ceiling);
+        limits[signal(i)] = limit;
+    }
+    return limits;
+}
+
+std::optional<std::string> freshness_refusal(const BatteryProfile& profile)
+{
+    const SafetyConfig::Ages normal;
+    for (std::size_t i = 0; i < signal_count; ++i) {
+        const SignalProfile& p = profile[signal(i)];
+        if (p.provided && p.period > age_class(signal(i), normal).ceiling / 3)
+            return "driver cannot meet freshness for " + std::string{to_string(signal(i))};
+    }
+    return std::nullopt;
+}
+
+PlausibleRange plausible_range(const PackFacts& facts, Power max_charge, Power max_discharge)
+{
+    PlausibleRange r;
+    if (facts.voltage_min) r.voltage_min = std::max(r.voltage_min, share(75_pct, *facts.voltage_min));
+    if (facts.voltage_max) r.voltage_max = std::min(r.voltage_max, share(125_pct, *facts.voltage_max));
+    r.power_max = share(200_pct, std::max(max_charge, max_discharge));
+    return r;
+}
+
+bool SignalWatch::needed(SignalId id, const SafetyConfig& config) const
+{
+    switch (id) {
+    case SignalId::flags: return profile_[id].provided;
+    case SignalId::contactor: return profile_.states_contactor;
+    case SignalId::charge_limit:
+    case SignalId::discharge_limit: return profile_.states_limits;
+    case SignalId::soc: return config.soc.required;
+    case SignalId::insulation: return config.insulation.required;
+    case SignalId::current:
+    case SignalId::voltage:
+    case SignalId::cell_voltage_max:
+    case SignalId::cell_voltage_min:
+    case SignalId::temperature_min:
+    case SignalId::temperature_max: return true;
+    default: return false;
+    }
+}
+
+// A value out of range is no reading, and ten good ones are wanted after it (SAFE-025).
+template <class Q>
+void SignalWatch::judge(SignalId id, const Reading<Q>& reading, bool in_range, Instant now)
+{
+    Channel& c = channel(id);
+    c.quality = reading.quality(now);
+    if (reading.samples() != c.sample) {
+        c.sample = reading.samples();
+        if (!in_range)
+            c.good_needed = Reading<Q>::good_to_recover;
+        else if (c.good_needed > 0)
+            --c.good_needed;
+    }
+    if (c.good_needed > 0 && c.quality == Quality::fresh) c.quality = Quality::bad;
+}
+
+void SignalWatch::judge_all(const BatteryState& b, const PlausibleRange& range, Instant now)
+{
+    constexpr Voltage cell_low = 500_mV, cell_high = 5000_mV;
+    constexpr Temperature cold = Temperature::from_milli(-50'000), hot = 120_degC;
+    judge(SignalId::voltage, b.voltage, within(b.voltage, range.voltage_min, range.voltage_max), now);
+    judge(SignalId::current, b.current, current_plausible(b, range), now);
+    judge(SignalId::cell_voltage_max, b.cell_voltage_max, within(b.cell_voltage_max, cell_low, cell_high), now);
+    judge(SignalId::cell_voltage_min, b.cell_voltage_min, within(b.cell_voltage_min, cell_low, cell_high), now);
+    judge(SignalId::temperature_max, b.temperature_max, within(b.temperature_max, cold, hot), now);
+    judge(SignalId::temperature_min, b.temperature_min, within(b.temperature_min, cold, hot), now);
+    judge(SignalId::soc, b.soc, within(b.soc, 0_pct, 100_pct), now);
+    judge(SignalId::contactor, b.contactor, true, now);
+    judge(SignalId::insulation, b.insulation, true, now);
+    channel(SignalId::flags).quality = worse(b.charge_allowed.quality(now), b.discharge_allowed.quality(now));
+    channel(SignalId::charge_limit).quality = worse(b.charge_limit.quality(now), b.charge_limit_current.quality(now));
+    channel(SignalId::discharge_limit).quality = worse(b.discharge_limit.quality(now), b.discharge_limit_current.quality(now));
+}
+
+bool SignalWatch::fading(const Channel& c, const SafetyConfig& config, Instant now)
+{
+    return c.out && c.fades && now - c.out_since < config.stale_ramp;
+}
+
+void SignalWatch::follow(Channel& c, bool measurement, Duration max_age, Instant received, Instant now)
+{
+    const bool fresh = c.quality == Quality::fresh;
+    if (fresh) c.known = true;
+    if (!fresh && (c.known || c.quality == Quality::bad)) {
+        const bool stale = c.quality == Quality::stale;
+        if (!c.out) {
+            c.out = true;
+            c.bad = false;
+            c.fades = measurement && stale;
+            c.out_since = stale ? std::min(after(received, max_age), now) : now;
+        }
+        if (!stale) c.fades = false;
+        if (c.quality == Quality::bad) c.bad = true;
+        c.outage = now - c.out_since;
+    }
+    const Duration wanted = c.bad ? bad_hold : c.outage < short_outage ? recovery_short : recovery_long;
+    if (c.out && c.fresh_again.for_at_least(fresh, wanted, now)) c.out = false;
+    if (!c.out) c.fresh_again.reset();
+}
+
+void SignalWatch::follow_all(const BatteryState& b, Instant now)
+{
+    const auto one = [&](SignalId id, const auto& reading) {
+        follow(channel(id), is_measurement(id), reading.max_age(), reading.at(), now);
+    };
+    one(SignalId::voltage, b.voltage);
+    one(SignalId::current, b.current);
+    one(SignalId::cell_voltage_max, b.cell_voltage_max);
+    one(SignalId::cell_voltage_min, b.cell_voltage_min);
+    one(SignalId::temperature_max, b.temperature_max);
+    one(SignalId::temperature_min, b.temperature_min);
+    one(SignalId::soc, b.soc);
+    one(SignalId::contactor, b.contactor);
+    one(SignalId::insulation, b.insulation);
+    // These never fade, so when exactly they went does not matter.
+    one(SignalId::flags, b.charge_allowed);
+    one(SignalId::charge_limit, b.charge_limit);
+    one(SignalId::discharge_limit, b.discharge_limit);
+}
+
+void SignalWatch::report(SignalId id, const SafetyConfig& config, FaultTable& faults, Instant now) const
+{
+    const Channel& c = channel(id);
+    const bool missing = !c.known && c.quality == Quality::never && heard_since_ && now - *heard_since_ >= missing_after;
+    if (!c.out && !missing) return;
+    ActiveFault f =
+        condition(c.out && c.bad ? FaultId::sig_bad : FaultId::sig_stale, FaultClass::block, serves(id), Device::battery);
+    f.device_number = device_number_;
+    f.detail.assign(to_string(id));
+    faults.report(f, {}, fading(c, config, now));
+}
+
+template <class Q>
+Sample<Q> SignalWatch::sample(SignalId id, const Reading<Q>& reading, const SafetyConfig& config, Instant now) const
+{
+    const Channel& c = channel(id);
+    Sample<Q> s{.samples = reading.samples(), .at = reading.at()};
+    if (c.quality == Quality::fresh) s.fresh = reading.fresh(now);
+    s.usable = fading(c, config, now) ? reading.last() : s.fresh;
+    return s;
+}
+
+void SignalWatch::fill_samples(const BatteryState& b, const SafetyConfig& config, Instant now)
+{
+    samples_.voltage = sample(SignalId::voltage, b.voltage, config, now);
+    samples_.current = sample(SignalId::current, b.current, config, now);
+    samples_.cell_max = sample(SignalId::cell_voltage_max, b.cell_voltage_max, config, now);
+    samples_.cell_min = sample(SignalId::cell_voltage_min, b.cell_voltage_min, config, now);
+    samples_.temperature_max = sample(SignalId::temperature_max, b.temperature_max, config, now);
+    samples_.temperature_min = sample(SignalId::temperature_min, b.temperature_min, config, now);
+    samples_.soc = sample(SignalId::soc, b.soc, config, now);
+    samples_.charge_limit = sample(SignalId::charge_limit, b.charge_limit, config, now);
+    samples_.discharge_limit = sample(SignalId::discharge_limit, b.discharge_limit, config, now);
+    samples_.charge_limit_current = sample(SignalId::charge_limit, b.charge_limit_current, config, now);
+    samples_.discharge_limit_current = sample(SignalId::discharge_limit, b.discharge_limit_current, config, now);
+}
+
+SignalWatch::Result SignalWatch::update(
+    const BatteryState& battery, const PlausibleRange& range, const SafetyConfig& config, FaultTable& faults, Instant now)
+{
+    if (!heard_since_ && battery.heard) heard_since_ = now;
+    judge_all(battery, range, now);
+    follow_all(battery, now);
+    fill_samples(battery, config, now);
+
+    Result r;
+    r.required_fresh = true;
+    const auto earliest = [](std::optional<Instant>& since, Instant at) { since = since ? std::min(*since, at) : at; };
+    for (std::size_t i = 0; i < signal_count; ++i) {
+        const SignalId id = signal(i);
+        if (!needed(id, config)) continue;
+        const Channel& c = channel(id);
+        report(id, config, faults, now);
+        if (c.quality != Quality::fresh) r.required_fresh = false;
+        if (fading(c, config, now)) {
+            if (covers(serves(id), Direction::charge)) earliest(r.charge_fades, c.out_since);
+            if (covers(serves(id), Direction::discharge)) earliest(r.discharge_fades, c.out_since);
+        } else if (c.out || c.quality != Quality::fresh) {
+            r.gone = r.gone | serves(id);
+        }
+    }
+    for (const SignalId id : {SignalId::voltage, SignalId::current})
+        if (channel(id).known && channel(id).quality != Quality::fresh) earliest(r.power_lost, channel(id).out_since);
+    return r;
+}
+
+}  // namespace batgw
