@@ -123,9 +123,11 @@ constexpr Q share(Percent fraction, Q whole)
 {
     return Q::from_milli(detail::mul_div(whole.milli(), fraction.milli(), 100'000));
 }
+// Saturated: the lowest number there is has no positive counterpart.
 template <class Q>
 constexpr Q magnitude(Q q)
 {
+    if (q.milli() == std::numeric_limits<std::int64_t>::min()) return Q::from_milli(std::numeric_limits<std::int64_t>::max());
     return q.milli() < 0 ? Q::from_milli(-q.milli()) : q;
 }
 
