@@ -57,7 +57,7 @@ struct TxRule {
 
 // What a driver reads: the receive filter (SAFE-265).
 struct RxRule {
-    std::uint32_t id;
+    std::uint32_t id = 0;
     bool extended = false;
 };
 
