@@ -186,7 +186,7 @@ void ContactorMachine::step_closed(const ContactorInput& in, OpenCause causes, I
     if (feedback_tripped_) causes |= OpenCause::trip;
     if (itself_closed_) causes |= OpenCause::battery;
     if (reported_open(in)) {
-        itself_opened_ = true;
+        itself_opened_ = told_opened_ = true;
         opened_for_ = OpenCause::battery | causes;
         go(ContactorState::open_verify, now);
     } else if (any(causes))
@@ -284,6 +284,7 @@ void ContactorMachine::go(ContactorState next, Instant now)
 {
     if (next == ContactorState::closed) {
         opened_for_ = OpenCause::none;
+        told_opened_ = false;
         feedback_wrong_.reset();
         requested_.reset();
         cooling_ = false;
@@ -386,12 +387,15 @@ Conditions ContactorMachine::faults(const ContactorInput& in) const
     };
     if (precharge_failed_) add(FaultId::precharge_failed, FaultClass::trip);
     if (state_ == ContactorState::cooldown && cooling_) add(FaultId::close_failed, FaultClass::block);
-    if (feedback_tripped_) add(FaultId::contactor_feedback, FaultClass::trip);
+    if (feedback_tripped_)
+        add(FaultId::contactor_feedback, FaultClass::trip);
+    else if (in.feedback_wrong)
+        add(FaultId::contactor_feedback, FaultClass::block);
     if (in.not_opening) add(FaultId::contactor_not_open, FaultClass::block);
     // Afterwards it only tells why they are open: a BLOCK that lasted until the next closing would forbid just that.
     if (itself_opened_)
         add(FaultId::opened_by_itself, FaultClass::block);
-    else if (in.opened_by_itself)
+    else if (told_opened_)
         add(FaultId::opened_by_itself, FaultClass::warn);
     if (itself_closed_ || in.closed_by_itself) add(FaultId::closed_by_itself, FaultClass::block);
     if (config_.link_synthetic) add(FaultId::link_synthetic, FaultClass::warn);

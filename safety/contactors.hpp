@@ -183,6 +183,7 @@ private:
     std::optional<Instant> stop_since_;
 
     // What the pack did by itself.
+    bool told_opened_ = false;                            // until the next closing
     bool itself_opened_ = false, itself_closed_ = false;  // until proven open
     Held feedback_wrong_;
     bool feedback_tripped_ = false;

@@ -216,9 +216,9 @@ bool TxPort::dead(Instant now) const
 
 void TxPort::fill(TrafficCounters& counters) const
 {
-    counters.refused += refused_;
-    counters.dropped += dropped_;
-    counters.missed += missed_;
+    counters.refused = refused_;
+    counters.dropped = dropped_;
+    counters.missed = missed_;
 }
 
 }  // namespace batgw

@@ -54,7 +54,7 @@ public:
     bool refusing(Instant now) const;  // three refusals of one id within 10 s (SAFE-006)
     bool starved(Instant now) const;   // a message has not got out for three of its periods (SAFE-263)
     bool dead(Instant now) const;      // tried for 10 s without any success (SAFE-263)
-    // Adds what this port counted to what is published: refused, dropped, missed.
+    // Writes what this port counted since start: refused, dropped, missed.
     void fill(TrafficCounters& counters) const;
 
     static constexpr Duration verdict_age_max = 1s;

@@ -756,7 +756,7 @@ TEST_CASE("contactors: feedback that says open while current flows trips after 2
         p.in.feedback_wrong = true;
         p.run(lasting);
         CHECK_FALSE(p.out.verdict.power_allowed);
-        CHECK((p.fault(FaultId::contactor_feedback) == FaultClass::trip) == (lasting > 200ms));
+        CHECK(p.fault(FaultId::contactor_feedback) == (lasting > 200ms ? FaultClass::trip : FaultClass::block));
         CHECK(p.out.verdict.state == (lasting > 200ms ? State::opening : State::closed));
         CHECK(p.out.verdict.order == Ask::keep);
         p.in.feedback_wrong = false;
@@ -765,6 +765,22 @@ TEST_CASE("contactors: feedback that says open while current flows trips after 2
         CHECK((p.fault(FaultId::contactor_feedback) == FaultClass::trip) == (lasting > 200ms));
         CHECK(p.out.verdict.power_allowed == (lasting == 200ms));
     }
+}
+
+TEST_CASE("contactors: current through a pack that says it is open is an alarm before anything was sent")
+{
+    // SAFE-161
+    Pack p;
+    p.obeys = false;
+    p.in.phase = Phase::listening;
+    p.in.feedback_wrong = true;
+    p.in.current = 20_A;
+    p.run(60s);
+    CHECK(p.fault(FaultId::contactor_feedback) == FaultClass::block);
+    CHECK(p.out.verdict.state == State::init);
+    CHECK(p.out.verdict.order == Ask::keep);
+    p.in.feedback_wrong = false;
+    CHECK(p.step().faults.empty());
 }
 
 TEST_CASE("contactors: a pack that closed by itself gets no power and is opened, current first")
@@ -1096,6 +1112,7 @@ TEST_CASE("contactors: a driver that reports open ends the wait for low current"
     p.step();
     CHECK(p.out.verdict.state == State::open_verify);
     CHECK(p.out.verdict.opened_under_load == 0);
+    CHECK(p.out.faults.empty());  // it was to open
 }
 
 TEST_CASE("contactors: a synthesised link voltage is a permanent warning")

@@ -1,5 +1,6 @@
-#include "model/command_rate.hpp"
 #include "safety/operator.hpp"
+
+#include "model/command_rate.hpp"
 
 #include <doctest/doctest.h>
 
@@ -126,7 +127,7 @@ TEST_CASE("operator: a limit out of range is refused with the numbers, and nothi
     CHECK(op.apply(max_discharge(8'001_W), t0).text == "8001 W is above the configured maximum 8000 W");
     CHECK(op.apply(max_charge(Power::from_milli(-1000)), t0).text == "-1 W is below 0 W");
     CHECK(op.apply(limits({.charge_w = Power::from_milli(10'000'250)}), t0).text ==
-          "10000.25 W is above the configured maximum 10000 W");
+        "10000.25 W is above the configured maximum 10000 W");
     CHECK(op.apply(limits({.discharge_w = 9_kW}), t0).code == CommandCode::out_of_range);
     CHECK(op.apply(limits({.charge_a = Current::from_milli(-500)}), t0).text == "-0.5 A is below 0 A");
     CHECK(op.apply(limits({.discharge_a = Current::from_milli(-1)}), t0).text == "-0.001 A is below 0 A");
