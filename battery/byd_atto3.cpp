@@ -49,6 +49,7 @@ private:
     Heard decode(const CanFrame& frame, Instant at);
     Heard on_measurements(const CanFrame& frame, Instant at);
     Heard on_voltage(const CanFrame& frame, Instant at);
+    bool take_fine(Instant at);
     Heard on_limits(const CanFrame& frame, Instant at);
     Heard on_cell_extremes(const CanFrame& frame, Instant at);
     Heard on_temperature_extremes(const CanFrame& frame, Instant at);
@@ -70,6 +71,7 @@ private:
     CellPages cells_;
     SensorPages sensors_;
     Reading<Voltage> coarse_{coarse_age}, fine_{fine_age};
+    std::uint32_t fine_taken_ = 0;
     std::optional<Percent> health_seen_;
     unsigned health_votes_ = 0;
     unsigned codes_reported_ = 0;
@@ -146,8 +148,7 @@ Heard Driver::on_measurements(const CanFrame& frame, Instant at)
     const auto flow = current(frame);
     if (!pack || !flow || !plausible(*pack)) return Heard::implausible;
     coarse_.set(*pack, at);
-    const auto fine = fine_.fresh(at);
-    if (!fine || magnitude(*fine - *pack) > voltages_agree) state_.voltage.set(*pack, at, measurements.id);
+    if (!take_fine(at)) state_.voltage.set(*pack, at, measurements.id);
     state_.current.set(*flow, at, measurements.id);
     vote_on_health(health(frame), at);
     if (const auto s = soc_coarse(frame)) state_.diagnostic_soc.set(*s, at, measurements.id);
@@ -161,10 +162,19 @@ Heard Driver::on_voltage(const CanFrame& frame, Instant at)
     const auto pack = voltage_fine(frame);
     if (!pack) return Heard::implausible;
     fine_.set(*pack, at);
-    const auto coarse = coarse_.fresh(at);
-    if (fine_.is_fresh(at) && coarse && magnitude(*pack - *coarse) <= voltages_agree)
-        state_.voltage.set(*pack, at, voltage_frame.id);
+    take_fine(at);
     return Heard::used;
+}
+
+// False: the coarse one has to do.
+bool Driver::take_fine(Instant at)
+{
+    const auto fine = fine_.fresh(at), coarse = coarse_.fresh(at);
+    if (!fine || !coarse || magnitude(*fine - *coarse) > voltages_agree) return false;
+    const bool taken = fine_taken_ == fine_.samples() && state_.voltage.source() == voltage_frame.id;
+    if (!taken) state_.voltage.set(*fine, fine_.at(), voltage_frame.id);
+    fine_taken_ = fine_.samples();
+    return true;
 }
 
 // SAFE-025: not a quarter beyond what the pack is built for. Also keeps nonsense out of the voltage that we report back to the
