@@ -269,7 +269,7 @@ void Judge::judge_contactors(Round& r)
     in.hurry = r.in.stop_now;
     r.contactors = contactors_.evaluate(in, r.now);
     is_open_ = r.contactors.is_open;
-    for (const ActiveFault& f : r.contactors.faults) faults_.report(f);
+    for (const ActiveFault& f : r.contactors.faults) faults_.report(f, f.level == FaultClass::block ? config_.hold : Duration{});
 }
 
 // SAFE-250: battery data first, then contactors, then power. What has once been reached is not undone by a fault.
