@@ -165,7 +165,8 @@ void BydHvsInverter::hear_limits(const CanFrame& f, Instant at)
     const double charge = number(*told_.charge), discharge = number(*told_.discharge);
     if (std::max(charge, discharge) > highest_sane_a) problem("implausible current limit");
     const bool any = charge > 0 || discharge > 0;
-    if (any && told_.window_min && terminal_v() < 0.5 * number(*told_.window_min)) problem("limits above 0 without voltage at the terminals");
+    const bool measured = terminal_v_ || told_.voltage;
+    if (any && measured && terminal_v() < 0.5 * number(*told_.window_min)) problem("limits above 0 without voltage at the terminals");
     served_ = served_ || any;
     pending_.push_back({at + delay_, charge, discharge});
 }

@@ -74,8 +74,8 @@ public:
 // How to make one. `seed`: the only source of chance.
 struct BatteryChoice {
     unsigned cells = 0;                   // 0: what the protocol's usual pack has
-    std::optional<Percent> soc;
-    std::optional<Temperature> temperature;
+    std::optional<Percent> soc{};
+    std::optional<Temperature> temperature{};
     std::uint64_t seed = 1;
 };
 struct InverterChoice {
