@@ -163,6 +163,7 @@ std::optional<LinkInfo> Netlink::read(const std::string& name)
         rtattr mask_head;
         std::uint32_t mask;
     } question{};
+    errno = ENODEV;
     if (name.size() >= IFNAMSIZ) return std::nullopt;
     question.head = {sizeof question, RTM_GETLINK, NLM_F_REQUEST, ++sequence_, 0};
     question.link.ifi_family = AF_UNSPEC;
@@ -177,12 +178,15 @@ std::optional<LinkInfo> Netlink::read(const std::string& name)
     for (bool answered = false; !answered;) {
         const ssize_t size = ::recv(fd_.get(), room.data(), room.size(), 0);
         if (size < 0 && errno == EINTR) continue;
-        if (size <= 0) break;
+        if (size <= 0) break;  // a second is over
         each_message(Bytes{room}.first(static_cast<std::size_t>(size)), [&](const nlmsghdr& head, Bytes message) {
             if (head.nlmsg_seq != sequence_) return true;  // a late answer to an earlier question
             answered = true;
             std::string found;
-            if (head.nlmsg_type == RTM_NEWLINK) link = parse_link(message, found);
+            if (head.nlmsg_type == RTM_NEWLINK)
+                link = parse_link(message, found);
+            else if (const auto refusal = load<nlmsgerr>(message.subspan(NLMSG_HDRLEN)))
+                errno = -refusal->error;
             return false;
         });
     }

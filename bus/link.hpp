@@ -40,7 +40,7 @@ std::optional<LinkInfo> parse_link(std::span<const std::uint8_t> message, std::s
 class Netlink {
 public:
     Netlink();  // throws std::system_error
-    // Nothing when there is no such interface, or when the kernel did not answer within a second.
+    // Nothing, with errno: ENODEV when there is no such interface, something else when the kernel gave no answer.
     std::optional<LinkInfo> read(const std::string& name);
 
 private:

@@ -92,6 +92,7 @@ private:
         report.news = news_;
         report.may_configure = may_configure();
         auto link = netlink_.read(setup_.name);
+        if (!link && errno != ENODEV) return;  // not known is not gone; look again at the next beat
         if (!link) {
             socket_of_ = 0;
             give_up_on_ = 0;

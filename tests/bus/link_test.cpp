@@ -5,8 +5,8 @@
 #include "bus/socketcan.hpp"
 #include "tests/bus/bus_fixture.hpp"
 
+#include <cerrno>
 #include <cstring>
-#include <fstream>
 #include <random>
 
 #include <linux/can/netlink.h>
@@ -134,6 +134,7 @@ TEST_CASE("the loopback interface is there and is no CAN interface; a name of no
     CHECK_FALSE(lo->is_can);
     CHECK(lo->index > 0);
     CHECK_FALSE(netlink.read("batgw-nobody"));
+    CHECK(errno == ENODEV);
     CHECK_FALSE(netlink.read("a-name-that-is-too-long-for-any-interface"));
     CHECK(netlink.read("lo"));  // the refused questions left nothing behind
 }

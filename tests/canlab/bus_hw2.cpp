@@ -38,6 +38,18 @@ TEST_CASE("without a configured bit rate the link is used as it stands, and its 
     CHECK(t.listener.heard.size() == 1);  // the controller's echo of our own frame is not heard
 }
 
+TEST_CASE("a long interface queue is told where the link is not ours, and otherwise left alone")
+{
+    // SAFE-263
+    sh("ip link set can0 txqueuelen 1000");
+    Loop loop;
+    UnderTest t{loop, all_of("can0")};
+    REQUIRE(t.becomes(BusState::active));
+    CHECK(t.log.count("can0: the interface's queue holds 1000 frames, so old limits may be sent late; 10 to 32 is right") == 1);
+    CHECK(link_of("can0").queue_length == 1000);
+    sh("ip link set can0 txqueuelen 10");
+}
+
 TEST_CASE("a configured bit rate is set, the link brought up, restart-ms turned off, and all of it read back")
 {
     // SAFE-262
