@@ -1,0 +1,359 @@
+#include "safety/fault_table.hpp"
+
+#include "safety/conditions.hpp"
+
+#include <doctest/doctest.h>
+
+#include <array>
+#include <string>
+
+using namespace batgw;
+
+namespace {
+
+constexpr Instant t0{Duration{12'345'678'901}};
+constexpr std::array classes{
+    FaultClass::info, FaultClass::warn, FaultClass::derate, FaultClass::block, FaultClass::trip, FaultClass::emergency};
+
+ActiveFault fault(FaultId id, FaultClass level, Direction direction = Direction::none, std::string_view detail = {})
+{
+    ActiveFault f = condition(id, level, direction, Device::battery);
+    f.detail.assign(detail);
+    return f;
+}
+
+}  // namespace
+
+TEST_CASE("a fault sets after its delay and enough distinct samples, not before")
+{
+    // SAFE-041
+    const Persistence trip{.delay = 2s, .samples = samples_to_trip};
+    SUBCASE("on samples 1 and 2 only")
+    {
+        Detector d;
+        REQUIRE_FALSE(d.update({true, true, false, 1}, trip, t0));
+        REQUIRE_FALSE(d.update({true, true, false, 2}, trip, t0 + 1s));
+        REQUIRE_FALSE(d.update({true, false, true, 3}, trip, t0 + 3s));
+        REQUIRE_FALSE(d.update({true, true, false, 4}, trip, t0 + 4s));
+    }
+    SUBCASE("on samples 1, 2 and 3")
+    {
+        Detector d;
+        d.update({true, true, false, 1}, trip, t0);
+        d.update({true, true, false, 2}, trip, t0 + 1s);
+        REQUIRE_FALSE(d.update({true, true, false, 3}, trip, t0 + 2s - 1us));
+        REQUIRE(d.update({true, true, false, 3}, trip, t0 + 2s));
+    }
+    SUBCASE("the same sample looked at for long is one sample")
+    {
+        Detector d;
+        for (Duration t = 0s; t < 60s; t += 100ms) REQUIRE_FALSE(d.update({true, true, false, 7}, trip, t0 + t));
+    }
+    SUBCASE("BLOCK wants two")
+    {
+        Detector d;
+        const Persistence block{.delay = 0s, .samples = samples_to_block};
+        REQUIRE_FALSE(d.update({true, true, false, 7}, block, t0));
+        REQUIRE_FALSE(d.update({true, true, false, 7}, block, t0 + 1s));
+        REQUIRE(d.update({true, true, false, 8}, block, t0 + 1s));
+    }
+}
+
+TEST_CASE("a stale signal freezes the counters of a fault: they neither advance nor reset")
+{
+    // SAFE-041
+    const Persistence trip{.delay = 2s, .samples = 3};
+    Detector d;
+    d.update({true, true, false, 1}, trip, t0);
+    d.update({true, true, false, 2}, trip, t0 + 1s);
+    for (Duration t = 1100ms; t < 30s; t += 100ms) REQUIRE_FALSE(d.update({false, false, false, 2}, trip, t0 + t));
+    // Fresh again: one second is still missing, the samples of before count.
+    REQUIRE_FALSE(d.update({true, true, false, 3}, trip, t0 + 30s));
+    REQUIRE_FALSE(d.update({true, true, false, 3}, trip, t0 + 31s - 1us));
+    REQUIRE(d.update({true, true, false, 3}, trip, t0 + 31s));
+}
+
+TEST_CASE("a fault ends when its clear condition held without a break, and unknown is a break")
+{
+    // SAFE-042
+    const Persistence rule{.delay = 0s, .samples = 1, .hold = 30s};
+    Detector d;
+    REQUIRE(d.update({true, true, false, 1}, rule, t0));
+    Instant now = t0 + 1s;
+    REQUIRE(d.update({true, false, true, 2}, rule, now));
+    REQUIRE(d.update({true, false, true, 3}, rule, now + 29s));
+    SUBCASE("held")
+    {
+        REQUIRE(d.update({true, false, true, 4}, rule, now + 30s - 1us));
+        REQUIRE_FALSE(d.update({true, false, true, 4}, rule, now + 30s));
+    }
+    SUBCASE("a value between the thresholds starts the hold anew")
+    {
+        d.update({true, false, false, 4}, rule, now + 29s);
+        d.update({true, false, true, 5}, rule, now + 30s);
+        REQUIRE(d.update({true, false, true, 6}, rule, now + 60s - 1us));
+        REQUIRE_FALSE(d.update({true, false, true, 7}, rule, now + 60s));
+    }
+    SUBCASE("so does a stale one")
+    {
+        d.update({false, false, false, 3}, rule, now + 29s);
+        d.update({true, false, true, 5}, rule, now + 30s);
+        REQUIRE(d.update({true, false, true, 6}, rule, now + 60s - 1us));
+    }
+    SUBCASE("reset ends it")
+    {
+        d.reset();
+        REQUIRE_FALSE(d.active());
+    }
+}
+
+TEST_CASE("the effect of two faults is the more restrictive of each, whatever their classes, directions and order")
+{
+    // SAFE-040
+    constexpr std::array directions{Direction::none, Direction::charge, Direction::discharge, Direction::both};
+    const auto alone = [](FaultClass level, Direction d) {
+        if (level >= FaultClass::trip) return Direction::both;
+        return level == FaultClass::block ? d : Direction::none;
+    };
+    for (const FaultClass a : classes)
+        for (const FaultClass b : classes)
+            for (const Direction da : directions)
+                for (const Direction db : directions) {
+                    FaultTable table;
+                    table.report(fault(FaultId::cell_high, a, da));
+                    table.report(fault(FaultId::temp_hot, b, db));
+                    REQUIRE(table.preview(t0).worst == std::max(a, b));
+                    REQUIRE(table.preview(t0).blocked == (alone(a, da) | alone(b, db)));
+                    table.settle(t0);
+                    REQUIRE(table.effect().worst == std::max(a, b));
+                    REQUIRE(table.effect().blocked == (alone(a, da) | alone(b, db)));
+                    REQUIRE(table.faults().size() == 2);
+                    for (const ActiveFault& f : table.faults()) REQUIRE(f.latched == (f.level >= FaultClass::trip));
+                }
+}
+
+TEST_CASE("TRIP and EMERGENCY stay until they are reset, the rest goes by itself")
+{
+    // SAFE-040
+    for (const FaultClass level : classes) {
+        FaultTable table;
+        table.report(fault(FaultId::cell_high, level, Direction::both));
+        table.settle(t0);
+        for (int i = 1; i < 100; ++i) table.settle(t0 + i * 1h);
+        const bool latched = level >= FaultClass::trip;
+        REQUIRE(table.faults().empty() == !latched);
+        REQUIRE(table.effect().worst == (latched ? level : FaultClass::none));
+        REQUIRE(table.reset(FaultId::cell_high) == latched);
+        REQUIRE_FALSE(table.reset(FaultId::temp_hot));
+        table.settle(t0 + 100h);
+        REQUIRE(table.faults().empty());
+        REQUIRE(table.effect().worst == FaultClass::none);
+    }
+}
+
+TEST_CASE("a latched fault keeps the class and the values it latched with; only something worse replaces them")
+{
+    FaultTable table;
+    ActiveFault f = fault(FaultId::overcurrent, FaultClass::trip, Direction::both);
+    f.has_value = true;
+    f.value_milli = 40'000;
+    table.report(f);
+    table.settle(t0);
+    f.value_milli = 1;
+    f.level = FaultClass::block;
+    table.report(f);
+    table.settle(t0 + 1s);
+    REQUIRE(table.faults()[0].level == FaultClass::trip);
+    REQUIRE(table.faults()[0].value_milli == 40'000);
+    REQUIRE(table.changes().empty());
+    f.level = FaultClass::emergency;
+    table.report(f);
+    table.settle(t0 + 2s);
+    REQUIRE(table.faults()[0].level == FaultClass::emergency);
+    REQUIRE(table.faults()[0].since == t0);
+}
+
+TEST_CASE("what was latched before a restart is latched after it")
+{
+    FaultTable table;
+    table.restore(fault(FaultId::cell_high_crit, FaultClass::trip, Direction::both), t0);
+    table.settle(t0);
+    REQUIRE(table.effect().worst == FaultClass::trip);
+    REQUIRE(table.faults()[0].latched);
+    table.settle(t0 + 24h);
+    REQUIRE(table.effect().blocks_all());
+}
+
+TEST_CASE("a fault of one id may have several classes: the worst counts, and changes of class are told")
+{
+    FaultTable table;
+    table.report(fault(FaultId::cell_dev, FaultClass::warn));
+    table.settle(t0);
+    REQUIRE(table.changes().size() == 1);
+    REQUIRE(table.changes()[0].what == FaultTable::Change::What::set);
+
+    table.report(fault(FaultId::cell_dev, FaultClass::warn));
+    table.report(fault(FaultId::cell_dev, FaultClass::block, Direction::charge));
+    table.report(fault(FaultId::cell_dev, FaultClass::block, Direction::discharge));
+    table.settle(t0 + 1s);
+    REQUIRE(table.faults().size() == 1);
+    REQUIRE(table.faults()[0].level == FaultClass::block);
+    REQUIRE(table.effect().blocks_all());
+    REQUIRE(table.changes().size() == 1);
+    REQUIRE(table.changes()[0].what == FaultTable::Change::What::level);
+    REQUIRE(table.changes()[0].before == FaultClass::warn);
+    REQUIRE(table.faults()[0].since == t0);
+
+    table.report(fault(FaultId::cell_dev, FaultClass::derate, Direction::charge));
+    table.settle(t0 + 2s);
+    REQUIRE(table.changes().size() == 1);
+    REQUIRE(table.changes()[0].before == FaultClass::block);
+    REQUIRE(table.effect().blocked == Direction::none);
+    table.settle(t0 + 3s);
+    REQUIRE(table.changes().size() == 1);
+    REQUIRE(table.changes()[0].what == FaultTable::Change::What::cleared);
+    REQUIRE(table.changes()[0].before == FaultClass::derate);
+    table.settle(t0 + 4s);
+    REQUIRE(table.changes().empty());
+}
+
+TEST_CASE("details and devices tell faults of one id apart")
+{
+    FaultTable table;
+    table.report(fault(FaultId::sig_stale, FaultClass::block, Direction::charge, "soc"));
+    table.report(fault(FaultId::sig_stale, FaultClass::block, Direction::discharge, "current"));
+    ActiveFault other = fault(FaultId::sig_stale, FaultClass::warn, Direction::none, "soc");
+    other.device = Device::inverter;
+    table.report(other);
+    other.device_number = 2;
+    table.report(other);
+    table.settle(t0);
+    REQUIRE(table.faults().size() == 4);
+}
+
+TEST_CASE("a reported fault stays for its hold after it was last seen")
+{
+    FaultTable table;
+    table.report(fault(FaultId::bus_off, FaultClass::warn), 60s);
+    table.settle(t0);
+    table.report(fault(FaultId::tx_guard_refused, FaultClass::block, Direction::both), 30s);
+    table.settle(t0 + 1s);
+    table.settle(t0 + 31s - 1us);
+    REQUIRE(table.effect().blocks_all());
+    REQUIRE(table.preview(t0 + 31s - 1us).blocks_all());
+    table.settle(t0 + 31s);
+    REQUIRE(table.effect().worst == FaultClass::warn);
+    table.settle(t0 + 60s);
+    REQUIRE(table.faults().empty());
+}
+
+TEST_CASE("a soft BLOCK is shown and takes nothing away by itself")
+{
+    FaultTable table;
+    table.report(fault(FaultId::sig_stale, FaultClass::block, Direction::both, "current"), 0s, true);
+    table.settle(t0);
+    REQUIRE(table.effect().worst == FaultClass::block);
+    REQUIRE(table.effect().blocked == Direction::none);
+    REQUIRE(table.blocking(Direction::charge) == nullptr);
+    table.report(fault(FaultId::sig_stale, FaultClass::block, Direction::both, "current"));
+    table.settle(t0 + 3s);
+    REQUIRE(table.effect().blocks_all());
+    REQUIRE(table.blocking(Direction::charge)->id == FaultId::sig_stale);
+}
+
+TEST_CASE("the first cause is the fault a chain began with, however many follow and even when it has gone")
+{
+    // SAFE-047
+    FaultTable table;
+    table.report(fault(FaultId::unverified_driver, FaultClass::warn));
+    table.settle(t0);
+    REQUIRE_FALSE(table.first_cause());
+    const auto chain = [&](Duration at, bool cause, bool more) {
+        table.report(fault(FaultId::unverified_driver, FaultClass::warn));
+        if (cause) table.report(fault(FaultId::sig_stale, FaultClass::block, Direction::both, "voltage"));
+        if (more) {
+            table.report(fault(FaultId::bat_link_lost, FaultClass::block, Direction::both));
+            table.report(fault(FaultId::contactor_feedback, FaultClass::trip, Direction::both));
+            table.report(fault(FaultId::bms_fault, FaultClass::block, Direction::both));
+        }
+        table.settle(t0 + at);
+    };
+    chain(1s, true, false);
+    chain(2s, true, true);
+    REQUIRE(table.first_cause()->id == FaultId::sig_stale);
+    REQUIRE(table.first_cause()->since == t0 + 1s);
+    chain(3s, false, true);
+    REQUIRE(table.first_cause()->id == FaultId::sig_stale);
+    table.reset(FaultId::contactor_feedback);
+    chain(4s, false, false);
+    REQUIRE_FALSE(table.first_cause());
+    chain(5s, false, true);
+    // Of several at once the worst.
+    REQUIRE(table.first_cause()->id == FaultId::contactor_feedback);
+}
+
+TEST_CASE("while nothing is blocked the first cause is the oldest reduction")
+{
+    FaultTable table;
+    const auto derate = [](FaultId id) { return fault(id, FaultClass::derate, Direction::charge); };
+    table.report(derate(FaultId::temp_curve));
+    table.settle(t0);
+    table.report(derate(FaultId::cell_high_curve));
+    table.report(derate(FaultId::temp_curve));
+    table.settle(t0 + 1s);
+    REQUIRE(table.first_cause()->id == FaultId::temp_curve);
+}
+
+TEST_CASE("of several faults that block, the worst and then the oldest is named")
+{
+    FaultTable table;
+    table.report(fault(FaultId::cell_high, FaultClass::block, Direction::charge));
+    table.settle(t0);
+    table.report(fault(FaultId::temp_hot, FaultClass::block, Direction::charge));
+    table.report(fault(FaultId::cell_high, FaultClass::block, Direction::charge));
+    table.settle(t0 + 1s);
+    REQUIRE(table.blocking(Direction::charge)->id == FaultId::cell_high);
+    REQUIRE(table.blocking(Direction::discharge) == nullptr);
+    table.report(fault(FaultId::temp_hot, FaultClass::trip, Direction::both));
+    table.settle(t0 + 2s);
+    REQUIRE(table.blocking(Direction::discharge)->id == FaultId::temp_hot);
+}
+
+TEST_CASE("a full table forgets the mildest fault first, and one that finds no room acts all the same")
+{
+    FaultTable table;
+    const auto code = [](std::size_t i) { return std::to_string(i); };
+    for (std::size_t i = 0; i < Faults::capacity(); ++i)
+        table.report(fault(FaultId::bms_fault, i == 5 ? FaultClass::warn : FaultClass::block, Direction::charge, code(i)));
+    table.settle(t0);
+    REQUIRE(table.faults().full());
+
+    for (std::size_t i = 0; i < Faults::capacity(); ++i)
+        if (i != 5) table.report(fault(FaultId::bms_fault, FaultClass::block, Direction::charge, code(i)));
+    table.report(fault(FaultId::temp_hot, FaultClass::block, Direction::discharge));
+    REQUIRE(table.preview(t0).blocks_all());
+    table.settle(t0 + 1s);
+    REQUIRE(table.effect().blocks_all());
+    REQUIRE(table.faults().full());
+    REQUIRE(table.changes().size() == 2);  // the warning gone, the new one there
+
+    for (std::size_t i = 0; i < Faults::capacity(); ++i)
+        table.report(fault(FaultId::bms_fault, FaultClass::block, Direction::charge, code(i)));
+    table.report(fault(FaultId::temp_hot, FaultClass::block, Direction::discharge));
+    table.report(fault(FaultId::cell_dev, FaultClass::block, Direction::discharge));
+    table.settle(t0 + 2s);
+    REQUIRE(table.effect().blocks_all());
+    ActiveFault weird = fault(FaultId::soc_low, FaultClass::block, Direction::charge);
+    table.restore(weird, t0 + 2s);  // no room either: nothing breaks
+    REQUIRE(table.faults().full());
+}
+
+TEST_CASE("a class that does not exist is treated as the worst")
+{
+    // SAFE-003
+    FaultTable table;
+    table.report(fault(FaultId::bms_fault, static_cast<FaultClass>(99), Direction::none));
+    table.settle(t0);
+    REQUIRE(table.effect().blocks_all());
+    REQUIRE(table.effect().worst == FaultClass::emergency);
+}
