@@ -38,7 +38,7 @@ void Atto3Contactors::on_frame(const CanFrame& f, Instant at)
 void Atto3Contactors::on_power_mode(const CanFrame& f, Instant at)
 {
     const std::int64_t counter = *byd_atto3::mode_count(f);
-    const bool steps = !counter_ || counter == ((*counter_ + 1) & 0xF) || at - mode_at_ > car_gone;
+    const bool steps = !counter_ || counter == ((*counter_ + 1) & 0xF) || at - mode_at_ > frames_lost;
     counter_ = counter;
     if (!steps) {
         ++counts_.bad_counters;
@@ -55,7 +55,10 @@ void Atto3Contactors::on_power_mode(const CanFrame& f, Instant at)
     mode_at_ = at;
     ++mode_frames_;
     if (mode_ == PowerMode::shutdown) shutdown_seen_ = at;
-    if (mode_ == PowerMode::hold) ready_to_drive_ = true;
+    if (mode_ == PowerMode::hold) {
+        ready_to_drive_ = true;
+        by_itself_ = false;
+    }
 }
 
 void Atto3Contactors::on_link_report(const CanFrame& f, Instant at)
@@ -92,6 +95,7 @@ void Atto3Contactors::go(Stage stage, Instant now)
     stage_ = stage;
     since_ = now;
     link_match_frames_ = link_far_frames_ = 0;
+    by_itself_ = false;
     if (stage != Stage::closed) ready_to_drive_ = false;
     if (stage == Stage::closed) ++counts_.closings;
 }
@@ -110,6 +114,7 @@ void Atto3Contactors::open(double current_a)
 void Atto3Contactors::close_by_itself()
 {
     if (stage_ != Stage::closed) go(Stage::closed, since_);
+    by_itself_ = true;
 }
 
 void Atto3Contactors::advance(Instant now, double pack_v, double current_a, bool may_close)
@@ -159,12 +164,13 @@ void Atto3Contactors::while_closed(Instant now, double pack_v, double current_a)
 {
     if (trouble_ == Trouble::stuck) return;
     const bool heard = mode_frames_ > 0;
-    // The log of a car shows 0.15 s between acknowledge and opening.
-    if (heard && mode_ == PowerMode::acknowledge && now - mode_since_ >= open_after) {
-        if (shutdown_seen_ && mode_since_ - *shutdown_seen_ <= shutdown_counts_for) return open(current_a);
-        if (!acknowledge_counted_) ++counts_.acknowledge_alone;
+    if (heard && mode_ == PowerMode::acknowledge) {
+        const bool announced = shutdown_seen_ && mode_since_ - *shutdown_seen_ <= shutdown_counts_for;
+        if (!announced && !acknowledge_counted_) ++counts_.acknowledge_alone;
         acknowledge_counted_ = true;
+        if (now - mode_since_ >= (announced ? open_after : open_alone_after)) return open(current_a);
     }
+    if (by_itself_) return;
     // A parked car: no reason to stay closed, loaded or not.
     if (heard && mode_ == PowerMode::standby && mode_frames_ >= frames_to_mind) return open(current_a);
     if (link_v_ && link_seen_ != link_frames_) link_far_frames_ = std::abs(*link_v_ - pack_v) > link_far_v ? link_far_frames_ + 1 : 0;

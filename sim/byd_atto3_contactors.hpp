@@ -29,7 +29,7 @@ public:
 
     void set_trouble(Trouble t) { trouble_ = t; }
     void open_by_itself(double current_a) { open(current_a); }
-    void close_by_itself();
+    void close_by_itself();   // and stays so until a car that holds it has come and gone
 
     // What happened, since start.
     struct Counts {
@@ -43,9 +43,11 @@ public:
     const Counts& counts() const { return counts_; }
 
     static constexpr Duration car_gone = 500ms, link_gone = 500ms;
+    static constexpr Duration frames_lost = 120ms;   // a longer gap: some were lost on the way, the counter may have moved on
     static constexpr Duration begin_after = 60ms, precharge_after = 80ms;   // of the first CLOSE
     static constexpr Duration precharge_min = 300ms, precharge_max = 5s;
     static constexpr Duration open_after = 150ms;                           // of the first ACK: seen in a car log
+    static constexpr Duration open_alone_after = 1s;                        // without a shutdown before it: a guess
     static constexpr double idle_link_v = 30.0, link_match_v = 15.0, link_far_v = 60.0;
 
 private:
@@ -72,6 +74,7 @@ private:
     std::optional<Instant> shutdown_seen_;
     bool ready_to_drive_ = false;           // HOLD heard since closing
     bool acknowledge_counted_ = false;
+    bool by_itself_ = false;
     bool refused_ = false;                  // this request was refused: another must come
 };
 

@@ -189,10 +189,6 @@ TEST_CASE("simulated pack: opens on acknowledge after shutdown, not on shutdown 
     Car car;
     car.close();
     REQUIRE(car.stage() == Stage::closed);
-    car.mode = atto3::PowerMode::acknowledge;
-    car.run(2s);
-    CHECK(car.stage() == Stage::closed);
-    CHECK(car.pack.contactors().counts().acknowledge_alone == 1);
     car.mode = atto3::PowerMode::shutdown;
     car.run(3s);
     CHECK(car.stage() == Stage::closed);
@@ -202,6 +198,32 @@ TEST_CASE("simulated pack: opens on acknowledge after shutdown, not on shutdown 
     CHECK(car.stage() == Stage::open);
     CHECK(car.pack.contactors().counts().openings == 1);
     CHECK(car.pack.contactors().counts().opened_under_load == 0);
+}
+
+TEST_CASE("simulated pack: an acknowledge that nobody announced opens it later, and is remembered")
+{
+    Car car;
+    car.close();
+    car.mode = atto3::PowerMode::acknowledge;
+    car.run(900ms);
+    CHECK(car.stage() == Stage::closed);
+    CHECK(car.pack.contactors().counts().acknowledge_alone == 1);
+    car.run(300ms);
+    CHECK(car.stage() == Stage::open);
+    CHECK(car.pack.contactors().counts().acknowledge_alone == 1);
+}
+
+TEST_CASE("simulated pack: frames lost on the way are no wrong counter")
+{
+    Car car;
+    car.close();
+    car.speaking = false;
+    car.run(300ms);
+    car.counter += 5;
+    car.speaking = true;
+    car.run(1s);
+    CHECK(car.pack.contactors().counts().bad_counters == 0);
+    CHECK(car.stage() == Stage::closed);
 }
 
 TEST_CASE("simulated pack: a parked car or a link far off opens it, under load too")
@@ -450,11 +472,18 @@ TEST_CASE("simulated pack: contactors in trouble")
     SUBCASE("closes by itself")
     {
         Car car;
-        car.speaking = false;
         car.run(1s);
         CHECK(car.pack.command("contactor close") == "ok");
+        car.run(5s);
+        CHECK(car.stage() == Stage::closed);     // though a parked car says standby and an empty link
+        car.mode = atto3::PowerMode::hold;
+        car.link = car.pack.pack_voltage();
         car.run(1s);
-        CHECK(car.stage() == Stage::closed);
+        car.mode = atto3::PowerMode::shutdown;
+        car.run(1500ms);
+        car.mode = atto3::PowerMode::acknowledge;
+        car.run(300ms);
+        CHECK(car.stage() == Stage::open);
     }
     SUBCASE("crash lock")
     {
