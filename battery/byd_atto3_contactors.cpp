@@ -28,7 +28,7 @@ bool due(Every& beat, Instant now)
 void ContactorTalk::on_feedback(const CanFrame& frame, Instant at, BatteryState& state)
 {
     const bool closed = main_closed(frame);
-    const bool in_a_row = heard_lately(at);
+    const bool in_a_row = heard_lately(at), came_back = last_at_ && !in_a_row;
     closed_run_ = !closed ? 0 : in_a_row ? std::min(closed_run_ + 1, 2U) : 1;
     open_run_ = closed ? 0 : in_a_row ? std::min(open_run_ + 1, clear_frames + 1) : 1;
     if (open_run_ == clear_frames) current_samples_ = state.current.samples();
@@ -47,6 +47,9 @@ void ContactorTalk::on_feedback(const CanFrame& frame, Instant at, BatteryState&
         feedback = ContactorFeedback::precharging;
     state.contactor.set(feedback, at, contactors.id);
     react(at, state);
+    // Who was not heard perhaps heard nothing either: the announcement is repeated, an acknowledgement alone may open nothing
+    // (ours).
+    if (came_back && closed && step_ == Step::acknowledge) go(Step::shutdown, at, state);
     if (!closed && !precharging(frame)) seen_open_ = true;
 }
 

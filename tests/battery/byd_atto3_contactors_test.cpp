@@ -512,6 +512,27 @@ TEST_CASE("atto3: a pack that does not open is told so for as long as it takes")
     CHECK(b.state().phase == ContactorPhase::settling);
 }
 
+TEST_CASE("atto3: a pack that comes back closed after silence hears the announcement again before the acknowledgement")
+{
+    Atto3 b;  // SAFE-153: the cable was perhaps pulled, and it heard nothing of the opening
+    b.to_acknowledge();
+    b.speaks_flags = b.speaks_values = false;
+    b.run(10s);
+    CHECK(b.says(PowerMode::acknowledge));
+    CHECK(b.state().not_opening);
+    b.speaks_flags = b.speaks_values = true;
+    b.run(300ms);
+    CHECK(b.says(PowerMode::shutdown));
+    CHECK(b.link() == 412_V);
+    CHECK(b.state().phase == ContactorPhase::opening);
+    b.run(1500ms);
+    CHECK(b.says(PowerMode::acknowledge));
+    b.bits = 0x02, b.progress = 0x00;
+    b.run(200ms);
+    CHECK(b.state().phase == ContactorPhase::settling);
+    CHECK_FALSE(b.state().not_opening);
+}
+
 TEST_CASE("atto3: without fresh feedback nobody says open")
 {
     Atto3 b;  // SAFE-161 (d)
