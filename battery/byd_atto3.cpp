@@ -115,8 +115,10 @@ Heard Driver::on_frame(const CanFrame& frame, Instant at)
         refuse(frame.id, at);
         return Heard::bad_checksum;
     }
-    const Heard heard = is_reply ? diagnostics_.on_frame(frame, at, state_) : decode(frame, at);
-    if (heard == Heard::implausible && !is_reply) refuse(frame.id, at);
+    // Answers are no sign of life: a pack that has stopped telling its state by itself is lost, however politely it answers.
+    if (is_reply) return diagnostics_.on_frame(frame, at, state_);
+    const Heard heard = decode(frame, at);
+    if (heard == Heard::implausible) refuse(frame.id, at);
     if (heard != Heard::used) return heard;
     state_.heard = at;
     state_.silent_start = false;
