@@ -10,7 +10,8 @@ namespace {
 bool is_alphanumeric(char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9'); }
 bool only(std::string_view text, std::string_view others)
 {
-    return std::all_of(text.begin(), text.end(), [&](char c) { return is_alphanumeric(c) || others.find(c) != std::string_view::npos; });
+    return std::all_of(
+        text.begin(), text.end(), [&](char c) { return is_alphanumeric(c) || others.find(c) != std::string_view::npos; });
 }
 bool has_control(std::string_view text)
 {
@@ -27,7 +28,8 @@ std::optional<Complaint> check_interface(std::string_view text)
         return Complaint{"serial CAN adapters are not available in this version", allowed};
     if (text.starts_with("virtual:")) {
         const std::string_view name = text.substr(8);
-        if (name.empty() || name.size() > 32 || !only(name, "_.-")) return Complaint{fmt::format("'{}' does not name a virtual bus", text), "virtual: and 1 to 32 of A-Z a-z 0-9 _ . -"};
+        if (name.empty() || name.size() > 32 || !only(name, "_.-"))
+            return Complaint{fmt::format("'{}' does not name a virtual bus", text), "virtual: and 1 to 32 of A-Z a-z 0-9 _ . -"};
         return std::nullopt;
     }
     if (text.empty() || text.size() > 15 || !only(text, "_.-") || text == "." || text == "..")
@@ -38,7 +40,7 @@ std::optional<Complaint> check_interface(std::string_view text)
 std::optional<Complaint> check_topic(std::string_view text)
 {
     const bool good = !text.empty() && text.size() <= 64 && only(text, "_/-") && !text.starts_with('/') && !text.ends_with('/') &&
-                      text.find("//") == std::string_view::npos;
+        text.find("//") == std::string_view::npos;
     if (good) return std::nullopt;
     return Complaint{fmt::format("'{}' cannot be a topic", text), "1 to 64 of A-Z a-z 0-9 _ - /, no / at the ends, no //"};
 }

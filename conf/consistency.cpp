@@ -102,8 +102,9 @@ void check_cells(Checker& c)
 // SAFE-063: the limits are halved before the block comes.
 void check_deviation_derate(Checker& c, const SafetyConfig::Cell& cell)
 {
-    c.require(cell.deviation_derate_to <= cell.deviation_block, {"safety.cell.deviation.derate_mv", "safety.cell.deviation.block_mv"},
-              "derate_mv ends above block_mv", "derate <= block");
+    c.require(cell.deviation_derate_to <= cell.deviation_block,
+        {"safety.cell.deviation.derate_mv", "safety.cell.deviation.block_mv"}, "derate_mv ends above block_mv",
+        "derate <= block");
 }
 
 // First x from which a curve is 0 to its end; nothing when it does not end at 0.
@@ -133,20 +134,26 @@ void check_cell_curves(Checker& c, const SafetyConfig::Cell& cell)
 {
     constexpr std::string_view up = "safety.cell.charge_curve";
     constexpr std::string_view down = "safety.cell.discharge_curve";
-    const auto falls = [](const Curve& x) { return std::is_sorted(x.begin(), x.end(), [](const auto& a, const auto& b) { return a.y > b.y; }); };
-    const auto rises = [](const Curve& x) { return std::is_sorted(x.begin(), x.end(), [](const auto& a, const auto& b) { return a.y < b.y; }); };
+    const auto falls = [](const Curve& x) {
+        return std::is_sorted(x.begin(), x.end(), [](const auto& a, const auto& b) { return a.y > b.y; });
+    };
+    const auto rises = [](const Curve& x) {
+        return std::is_sorted(x.begin(), x.end(), [](const auto& a, const auto& b) { return a.y < b.y; });
+    };
     c.require(falls(cell.charge_curve), {up}, "the curve rises", "a higher cell never gives more");
     c.require(rises(cell.discharge_curve), {down}, "the curve falls", "a lower cell never gives more");
     const auto top = last_zero(cell.charge_curve);
     c.require(top.has_value(), {up}, "the curve does not end at 0", "0 at or below block_high.set_v");
     c.require(!top || *top <= cell.block_high.milli(), {up, "safety.cell.block_high.set_v"},
-              fmt::format("the curve is 0 only from {} V, above block_high.set_v ({})", print_number(top.value_or(0), 1000), c.text("safety.cell.block_high.set_v")),
-              "0 at or below block_high.set_v");
+        fmt::format("the curve is 0 only from {} V, above block_high.set_v ({})", print_number(top.value_or(0), 1000),
+            c.text("safety.cell.block_high.set_v")),
+        "0 at or below block_high.set_v");
     const auto bottom = first_zero(cell.discharge_curve);
     c.require(bottom.has_value(), {down}, "the curve does not begin at 0", "0 at or above block_low.set_v");
     c.require(!bottom || *bottom >= cell.block_low.milli(), {down, "safety.cell.block_low.set_v"},
-              fmt::format("the curve is 0 only up to {} V, below block_low.set_v ({})", print_number(bottom.value_or(0), 1000), c.text("safety.cell.block_low.set_v")),
-              "0 at or above block_low.set_v");
+        fmt::format("the curve is 0 only up to {} V, below block_low.set_v ({})", print_number(bottom.value_or(0), 1000),
+            c.text("safety.cell.block_low.set_v")),
+        "0 at or above block_low.set_v");
 }
 
 // Outside its outer points a temperature curve is 0, so that is where it blocks at the latest.
@@ -157,9 +164,13 @@ void check_temperature_curve(Checker& c, std::string_view key, const Curve& curv
     const std::int64_t hot = last_zero(curve).value_or(curve[curve.size() - 1].x_milli);
     const std::int64_t cold = first_zero(curve).value_or(curve[0].x_milli);
     c.require(hot < t.trip.milli(), {key, "safety.temperature.trip_c"},
-              fmt::format("the curve is 0 only from {} °C, not below trip_c ({})", print_number(hot, 1000), c.text("safety.temperature.trip_c")), "0 below trip_c");
+        fmt::format("the curve is 0 only from {} °C, not below trip_c ({})", print_number(hot, 1000),
+            c.text("safety.temperature.trip_c")),
+        "0 below trip_c");
     c.require(cold >= t.min.milli(), {key, "safety.temperature.min_c"},
-              fmt::format("the curve is 0 only up to {} °C, below min_c ({})", print_number(cold, 1000), c.text("safety.temperature.min_c")), "0 at or above min_c");
+        fmt::format(
+            "the curve is 0 only up to {} °C, below min_c ({})", print_number(cold, 1000), c.text("safety.temperature.min_c")),
+        "0 at or above min_c");
 }
 
 void check_temperature(Checker& c, const SafetyConfig::TemperatureRules& t)
@@ -181,8 +192,8 @@ void check_other_safety(Checker& c, const SafetyConfig& s)
     c.below("safety.contactors.open.min_wait_s", "safety.contactors.open.max_wait_s", true, "min_wait <= max_wait");
     c.below("safety.contactors.cycles.per_hour", "safety.contactors.cycles.per_day", true, "per_hour <= per_day");
     c.require(s.soc.min + s.soc.hysteresis_low < s.soc.max - s.soc.hysteresis_high,
-              {"safety.soc.min_pct", "safety.soc.max_pct", "safety.soc.hysteresis_low_pct", "safety.soc.hysteresis_high_pct"},
-              "leaves nothing between empty and full", "min_pct + hysteresis_low_pct < max_pct - hysteresis_high_pct");
+        {"safety.soc.min_pct", "safety.soc.max_pct", "safety.soc.hysteresis_low_pct", "safety.soc.hysteresis_high_pct"},
+        "leaves nothing between empty and full", "min_pct + hysteresis_low_pct < max_pct - hysteresis_high_pct");
 }
 
 void check_contactors(Checker& c, const Draft& d)
@@ -190,12 +201,14 @@ void check_contactors(Checker& c, const Draft& d)
     const auto& contactors = d.config.safety.contactors;
     const bool commands = d.battery != nullptr && d.battery->profile.contactor_mode == ContactorMode::bms_command;
     c.require(d.battery == nullptr || commands || contactors.mode != ContactorMode::bms_command, {"contactors.mode"},
-              "this battery takes no contactor commands", "none");
-    c.require(contactors.open_on_exit || contactors.mode == ContactorMode::bms_command, {"safety.contactors.on_exit", "contactors.mode"},
-              "leave needs contactors.mode bms_command", "open");
-    const bool by_hand = d.config.mqtt && std::find(d.config.mqtt->commands.begin(), d.config.mqtt->commands.end(), "contactor") != d.config.mqtt->commands.end();
-    c.require(contactors.close_automatically || contactors.mode == ContactorMode::none || by_hand, {"contactors.close", "mqtt.commands"},
-              "nothing could ever close the contactors", "automatic, or list contactor in mqtt.commands");
+        "this battery takes no contactor commands", "none");
+    c.require(contactors.open_on_exit || contactors.mode == ContactorMode::bms_command,
+        {"safety.contactors.on_exit", "contactors.mode"}, "leave needs contactors.mode bms_command", "open");
+    const bool by_hand = d.config.mqtt &&
+        std::find(d.config.mqtt->commands.begin(), d.config.mqtt->commands.end(), "contactor") != d.config.mqtt->commands.end();
+    c.require(contactors.close_automatically || contactors.mode == ContactorMode::none || by_hand,
+        {"contactors.close", "mqtt.commands"}, "nothing could ever close the contactors",
+        "automatic, or list contactor in mqtt.commands");
 }
 
 void check_window(Checker& c, const Draft& d)
@@ -208,9 +221,9 @@ void check_window(Checker& c, const Draft& d)
     const Voltage low = std::max(b.voltage_min.value_or(Voltage{}), cell.block_low * cells);
     const Voltage high = std::min(b.voltage_max.value_or(cell.block_high * cells), cell.block_high * cells);
     c.require(low < high, {"battery.voltage_min_v", "battery.voltage_max_v", "battery.cells"},
-              fmt::format("{} cells work between {} and {} V, outside this window", cells, print_number(cell.block_low.milli() * cells, 1000),
-                          print_number(cell.block_high.milli() * cells, 1000)),
-              "a window that overlaps");
+        fmt::format("{} cells work between {} and {} V, outside this window", cells,
+            print_number(cell.block_low.milli() * cells, 1000), print_number(cell.block_high.milli() * cells, 1000)),
+        "a window that overlaps");
 }
 
 void check_battery(Checker& c, const Draft& d)
@@ -221,32 +234,36 @@ void check_battery(Checker& c, const Draft& d)
     if (d.battery == nullptr) return;
     const BatteryProfile& profile = d.battery->profile;
     for (const std::string_view key : {std::string_view{"battery.max_charge_w"}, std::string_view{"battery.max_discharge_w"}})
-        c.require(profile.states_limits || d.is_written(key), {key}, "missing", "this battery states no limits of its own: 0..100000 W");
+        c.require(profile.states_limits || d.is_written(key), {key}, "missing",
+            "this battery states no limits of its own: 0..100000 W");
     const BatteryConfig& b = d.config.battery;
     const bool known = b.cells || profile[SignalId::cells].provided || (b.voltage_min && b.voltage_max);
     c.require(known || c.any_bad({"battery.voltage_min_v", "battery.voltage_max_v"}), {"battery.cells"}, "missing",
-              "this battery does not tell: cells, or voltage_min_v and voltage_max_v");
+        "this battery does not tell: cells, or voltage_min_v and voltage_max_v");
 }
 
 void check_buses(Checker& c, const Draft& d)
 {
     const bool same = !d.config.battery.interface.empty() && d.config.battery.interface == d.config.inverter.interface;
-    c.require(!same, {"inverter.interface", "battery.interface"}, fmt::format("{} is the bus of both battery and inverter", shown(d.config.inverter.interface)),
-              "two different buses");
+    c.require(!same, {"inverter.interface", "battery.interface"},
+        fmt::format("{} is the bus of both battery and inverter", shown(d.config.inverter.interface)), "two different buses");
 }
 
 void check_mqtt(Checker& c, const MqttConfig& m)
 {
     const bool secret = !m.password.empty() || !m.password_file.empty();
-    c.require(m.password.empty() || m.password_file.empty(), {"mqtt.password_file", "mqtt.password"}, "password and password_file are both given", "one of them");
-    c.require(!secret || !m.username.empty(), {"mqtt.password", "mqtt.password_file", "mqtt.username"}, "a password without a username", "both, or neither");
+    c.require(m.password.empty() || m.password_file.empty(), {"mqtt.password_file", "mqtt.password"},
+        "password and password_file are both given", "one of them");
+    c.require(!secret || !m.username.empty(), {"mqtt.password", "mqtt.password_file", "mqtt.username"},
+        "a password without a username", "both, or neither");
     c.below("mqtt.state_interval_s", "mqtt.state_refresh_s", true, "interval <= refresh");
     if (!m.tls.on) return;
-    c.require(m.tls.cert.empty() == m.tls.key.empty(), {"mqtt.tls.cert", "mqtt.tls.key"}, "cert and key belong together", "both, or neither");
+    c.require(m.tls.cert.empty() == m.tls.key.empty(), {"mqtt.tls.cert", "mqtt.tls.key"}, "cert and key belong together",
+        "both, or neither");
     c.require(m.tls.psk_identity.empty() == m.tls.psk_file.empty(), {"mqtt.tls.psk_identity", "mqtt.tls.psk_file"},
-              "psk_identity and psk_file belong together", "both, or neither");
-    c.require(m.tls.psk_identity.empty() || (m.tls.ca.empty() && m.tls.cert.empty()), {"mqtt.tls.psk_identity", "mqtt.tls.ca", "mqtt.tls.cert"},
-              "a pre-shared key and certificates", "one of them");
+        "psk_identity and psk_file belong together", "both, or neither");
+    c.require(m.tls.psk_identity.empty() || (m.tls.ca.empty() && m.tls.cert.empty()),
+        {"mqtt.tls.psk_identity", "mqtt.tls.ca", "mqtt.tls.cert"}, "a pre-shared key and certificates", "one of them");
 }
 
 // SAFE-060, section 4: `custom` has no numbers of its own.
@@ -271,7 +288,9 @@ void check_profile_bounds(Draft& d)
         const KeyValue value = key.get(d.config);
         const auto* n = std::get_if<std::int64_t>(&value);
         if (n != nullptr && (*n < bounds.min || *n > bounds.max))
-            d.complain(where, key.name, fmt::format("{} of battery, inverter and chemistry is out of bounds", print_value(key, value)), print_bounds(key, bounds));
+            d.complain(where, key.name,
+                fmt::format("{} of battery, inverter and chemistry is out of bounds", print_value(key, value)),
+                print_bounds(key, bounds));
     }
 }
 

@@ -13,8 +13,8 @@ struct Decimal {
     std::string why;                   // when there is none: what is wrong, to follow the value: "is not a decimal number"
 };
 
-// An optional minus, digits without a leading zero, and perhaps a point and more digits. `scale` (a power of ten) base units make 1;
-// the number must be a multiple of `step` base units.
+// An optional minus, digits without a leading zero, and perhaps a point and more digits. `scale` (a power of ten) base units make
+// 1; the number must be a multiple of `step` base units.
 Decimal parse_decimal(std::string_view text, std::int64_t scale, std::int64_t step);
 
 // true, yes, on, false, no, off in small letters, with a capital, or in capitals.

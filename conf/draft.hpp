@@ -22,8 +22,8 @@ struct Place {
 
 struct Draft {
     Config config;
-    Config profile;  // as `config`, before the file's safety section
-    const BatteryDriverInfo* battery = nullptr;    // null: not known (reported)
+    Config profile;                              // as `config`, before the file's safety section
+    const BatteryDriverInfo* battery = nullptr;  // null: not known (reported)
     const InverterDriverInfo* inverter = nullptr;
     std::map<std::string, Place, std::less<>> written;  // keys in the file, and where their values stand
     std::set<std::string, std::less<>> bad;             // those of them whose value was refused
@@ -33,7 +33,12 @@ struct Draft {
     bool is_bad(std::string_view key) const { return bad.contains(key); }
     void complain(Place at, std::string_view key, std::string what, std::string allowed)
     {
-        problems.push_back({.file = {}, .line = at.line, .column = at.column, .key = std::string{key}, .what = std::move(what), .allowed = std::move(allowed)});
+        problems.push_back({.file = {},
+            .line = at.line,
+            .column = at.column,
+            .key = std::string{key},
+            .what = std::move(what),
+            .allowed = std::move(allowed)});
     }
 };
 
@@ -58,7 +63,8 @@ std::string print_option_bounds(const OptionRule& rule);
 // The name that was probably meant, or nothing.
 std::optional<std::string_view> nearest(std::string_view written, std::span<const std::string_view> known);
 
-// --- conf/consistency.cpp: values that are good alone but not together -------------------------------------------------------------
+// --- conf/consistency.cpp: values that are good alone but not together
+// -------------------------------------------------------------
 
 void check_consistency(Draft& draft);
 

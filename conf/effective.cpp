@@ -61,7 +61,8 @@ std::string listed(std::span<const std::string_view> words, std::span<const std:
 {
     std::string out;
     for (const auto word : words)
-        if (std::find(without.begin(), without.end(), word) == without.end()) out += fmt::format("{}{}", out.empty() ? "" : ", ", word);
+        if (std::find(without.begin(), without.end(), word) == without.end())
+            out += fmt::format("{}{}", out.empty() ? "" : ", ", word);
     return out;
 }
 
@@ -98,9 +99,11 @@ void write_options(Writer& out, const Key& key, const Options& options, std::spa
         return;
     }
     for (const auto& [name, value] : options.items()) {
-        const auto rule = std::find_if(rules.begin(), rules.end(), [&name = name](const OptionRule& r) { return r.name == name; });
+        const auto rule =
+            std::find_if(rules.begin(), rules.end(), [&name = name](const OptionRule& r) { return r.name == name; });
         if (rule == rules.end()) continue;
-        out.key(fmt::format("{}.{}", key.name, name), print_option(*rule, value), fmt::format("{}: {}", print_option_bounds(*rule), rule->help));
+        out.key(fmt::format("{}.{}", key.name, name), print_option(*rule, value),
+            fmt::format("{}: {}", print_option_bounds(*rule), rule->help));
     }
 }
 
@@ -108,8 +111,10 @@ void write_key(Writer& out, const Key& key, const Config& config, const Config& 
 {
     const KeyValue value = key.get(config);
     // What came from nowhere stays unwritten: a number of the battery's own, a link that is taken as it stands.
-    if (std::holds_alternative<std::monostate>(value) && key.word.empty()) out.note(key.name, fmt::format("{}: {}", last_part(key.name), key.default_text));
-    else out.key(key.name, print_value(key, value), comment_of(key, profile));
+    if (std::holds_alternative<std::monostate>(value) && key.word.empty())
+        out.note(key.name, fmt::format("{}: {}", last_part(key.name), key.default_text));
+    else
+        out.key(key.name, print_value(key, value), comment_of(key, profile));
 }
 
 void write_profile(Writer& out, const Config& config, const BatteryDriverInfo* battery, const InverterDriverInfo* inverter)
@@ -119,14 +124,16 @@ void write_profile(Writer& out, const Config& config, const BatteryDriverInfo* b
     if (battery != nullptr) {
         const BatteryProfile& p = battery->profile;
         out.end_comment(fmt::format("Battery driver {}: {}", battery->name, battery->models));
-        out.end_comment(fmt::format("  chemistry {}, contactors {}, verified by: {}", to_string(p.chemistry), to_string(p.contactor_mode), to_string(p.verified)));
-        out.end_comment(fmt::format("  states limits: {}, states its contactors: {}, link voltage told to the pack is made up: {}", yes(p.states_limits),
-                                    yes(p.states_contactor), yes(config.safety.contactors.link_synthetic)));
+        out.end_comment(fmt::format("  chemistry {}, contactors {}, verified by: {}", to_string(p.chemistry),
+            to_string(p.contactor_mode), to_string(p.verified)));
+        out.end_comment(
+            fmt::format("  states limits: {}, states its contactors: {}, link voltage told to the pack is made up: {}",
+                yes(p.states_limits), yes(p.states_contactor), yes(config.safety.contactors.link_synthetic)));
     }
     if (inverter != nullptr) {
         out.end_comment(fmt::format("Inverter driver {}: {}", inverter->name, inverter->models));
         out.end_comment(fmt::format("  verified by: {}, its silence is information only: {}", to_string(inverter->verified),
-                                    yes(config.safety.inverter_link.information_only)));
+            yes(config.safety.inverter_link.information_only)));
     }
 }
 
@@ -153,8 +160,10 @@ std::string effective_yaml(const Config& config, const DriverCatalogue& catalogu
         if (key.kind == KeyKind::options) {
             const bool is_battery = key.name == "battery.options";
             const std::span<const OptionRule> none;
-            if (is_battery) write_options(out, key, config.battery.options, battery != nullptr ? battery->options : none);
-            else write_options(out, key, config.inverter.options, inverter != nullptr ? inverter->options : none);
+            if (is_battery)
+                write_options(out, key, config.battery.options, battery != nullptr ? battery->options : none);
+            else
+                write_options(out, key, config.inverter.options, inverter != nullptr ? inverter->options : none);
             continue;
         }
         if (key.name == "mqtt.tls.ca" && config.mqtt && !config.mqtt->tls.on) out.key("mqtt.tls", "{}", "off");
@@ -175,16 +184,20 @@ std::vector<std::string> switched_off(const Config& config, const DriverCatalogu
     const auto* battery = catalogue.battery(config.battery.protocol);
     add(s.observe, "everything that is sent: mode observe");
     add(!s.soc.required, "block when the state of charge is unknown (safety.soc.required)");
-    add(s.temperature.trust_battery_limits, "temperature curves inside the hard bounds, where the battery states limits (safety.temperature.trust_battery_limits)");
-    add(!s.insulation.block_while_closed, "block at low insulation while the contactors are closed (safety.insulation.block_while_closed)");
+    add(s.temperature.trust_battery_limits,
+        "temperature curves inside the hard bounds, where the battery states limits (safety.temperature.trust_battery_limits)");
+    add(!s.insulation.block_while_closed,
+        "block at low insulation while the contactors are closed (safety.insulation.block_while_closed)");
     add(!s.insulation.required, "block when the insulation is unknown (safety.insulation.required)");
     add(s.link_lost_open == for_ever, "opening of the contactors when the battery is silent (safety.link_lost_open_s)");
-    add(s.inverter_link.lost_open_after == for_ever, "opening of the contactors when the inverter is silent (safety.inverter_link.lost_open_after_s)");
+    add(s.inverter_link.lost_open_after == for_ever,
+        "opening of the contactors when the inverter is silent (safety.inverter_link.lost_open_after_s)");
     add(s.inverter_link.information_only, "zero limits when the inverter is silent: inverter profile");
     add(s.inverter_link.black_start, "waiting for an inverter before closing (safety.inverter_link.black_start)");
     add(battery != nullptr && battery->profile.contactor_mode != ContactorMode::none && s.contactors.mode == ContactorMode::none,
         "every opening of the contactors: contactors.mode none");
-    add(config.mqtt && config.mqtt->tls.on && !config.mqtt->tls.verify, "proof that the broker is the right one (mqtt.tls.verify)");
+    add(config.mqtt && config.mqtt->tls.on && !config.mqtt->tls.verify,
+        "proof that the broker is the right one (mqtt.tls.verify)");
     return off;
 }
 

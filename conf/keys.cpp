@@ -25,39 +25,60 @@ struct Unwrapped<std::optional<T>> {
 };
 
 template <class Tag>
-KeyValue from_field(const Quantity<Tag>& q) { return q.milli(); }
+KeyValue from_field(const Quantity<Tag>& q)
+{
+    return q.milli();
+}
 KeyValue from_field(const Duration& d) { return d == for_ever ? KeyValue{} : KeyValue{std::int64_t{d.count()}}; }
 template <std::integral T>
-KeyValue from_field(const T& n) { return static_cast<std::int64_t>(n); }
+KeyValue from_field(const T& n)
+{
+    return static_cast<std::int64_t>(n);
+}
 template <class T>
-KeyValue from_field(const std::optional<T>& o) { return o ? from_field(*o) : KeyValue{}; }
+KeyValue from_field(const std::optional<T>& o)
+{
+    return o ? from_field(*o) : KeyValue{};
+}
 
 template <class Tag>
-void into_field(Quantity<Tag>& q, const KeyValue& v) { q = Quantity<Tag>::from_milli(std::get<std::int64_t>(v)); }
+void into_field(Quantity<Tag>& q, const KeyValue& v)
+{
+    q = Quantity<Tag>::from_milli(std::get<std::int64_t>(v));
+}
 void into_field(Duration& d, const KeyValue& v)
 {
     const auto* n = std::get_if<std::int64_t>(&v);
     d = n != nullptr ? Duration{*n} : for_ever;
 }
 template <std::integral T>
-void into_field(T& n, const KeyValue& v) { n = static_cast<T>(std::get<std::int64_t>(v)); }
+void into_field(T& n, const KeyValue& v)
+{
+    n = static_cast<T>(std::get<std::int64_t>(v));
+}
 template <class T>
 void into_field(std::optional<T>& o, const KeyValue& v)
 {
-    if (std::holds_alternative<std::monostate>(v)) o.reset();
-    else into_field(o.emplace(), v);
+    if (std::holds_alternative<std::monostate>(v))
+        o.reset();
+    else
+        into_field(o.emplace(), v);
 }
 
 // --- makers of table entries ---------------------------------------------------------------------------------------------------
 
-#define BATGW_FIELD(path) [](auto& c) -> auto& { return c.path; }
+#define BATGW_FIELD(path)                                                                                                        \
+    [](auto& c) -> auto& { return c.path; }
 
 template <class T>
 constexpr std::int64_t scale_for(std::string_view name)
 {
-    if constexpr (std::same_as<T, Duration>) return name.ends_with("_ms") ? 1000 : 1'000'000;
-    else if constexpr (std::integral<T>) return 1;
-    else return name.ends_with("_mv") ? 1 : 1000;
+    if constexpr (std::same_as<T, Duration>)
+        return name.ends_with("_ms") ? 1000 : 1'000'000;
+    else if constexpr (std::integral<T>)
+        return 1;
+    else
+        return name.ends_with("_mv") ? 1 : 1000;
 }
 constexpr std::int64_t in_base(double value, std::int64_t scale)
 {
@@ -88,7 +109,8 @@ constexpr Key boolean(std::string_view name, Field, std::string_view help)
 }
 
 template <class Field>
-constexpr Key text(std::string_view name, Field, std::optional<Complaint> (*check)(std::string_view), std::string_view allowed, std::string_view help)
+constexpr Key text(std::string_view name, Field, std::optional<Complaint> (*check)(std::string_view), std::string_view allowed,
+    std::string_view help)
 {
     Key k{.name = name, .kind = KeyKind::text, .help = help};
     k.allowed = allowed;
@@ -110,25 +132,32 @@ constexpr Key choice(std::string_view name, Field, std::string_view help)
     } else {
         k.get = [](const Config& c) -> KeyValue { return std::string{names[static_cast<std::size_t>(Field{}(c))]}; };
         k.set = [](Config& c, const KeyValue& v) {
-            const auto i = static_cast<std::size_t>(std::find(names.begin(), names.end(), std::get<std::string>(v)) - names.begin());
+            const auto i =
+                static_cast<std::size_t>(std::find(names.begin(), names.end(), std::get<std::string>(v)) - names.begin());
             Field{}(c) = static_cast<T>(i);
         };
     }
     return k;
 }
 
-constexpr std::array<std::string_view, 9> bit_rates{"10000", "20000", "50000", "100000", "125000", "250000", "500000", "800000", "1000000"};
-constexpr std::array<std::uint32_t, 9> bit_rate_numbers{10'000, 20'000, 50'000, 100'000, 125'000, 250'000, 500'000, 800'000, 1'000'000};
+constexpr std::array<std::string_view, 9> bit_rates{
+    "10000", "20000", "50000", "100000", "125000", "250000", "500000", "800000", "1000000"};
+constexpr std::array<std::uint32_t, 9> bit_rate_numbers{
+    10'000, 20'000, 50'000, 100'000, 125'000, 250'000, 500'000, 800'000, 1'000'000};
 template <class Field>
 constexpr Key bit_rate(std::string_view name, Field)
 {
-    Key k{.name = name, .kind = KeyKind::choice, .help = "bit/s; batgw then sets the rate and brings the link up (CAP_NET_ADMIN)", .choices = bit_rates};
+    Key k{.name = name,
+        .kind = KeyKind::choice,
+        .help = "bit/s; batgw then sets the rate and brings the link up (CAP_NET_ADMIN)",
+        .choices = bit_rates};
     k.get = [](const Config& c) -> KeyValue {
         const std::optional<std::uint32_t> rate = Field{}(c);
         return rate ? KeyValue{std::to_string(*rate)} : KeyValue{};
     };
     k.set = [](Config& c, const KeyValue& v) {
-        const auto i = static_cast<std::size_t>(std::find(bit_rates.begin(), bit_rates.end(), std::get<std::string>(v)) - bit_rates.begin());
+        const auto i =
+            static_cast<std::size_t>(std::find(bit_rates.begin(), bit_rates.end(), std::get<std::string>(v)) - bit_rates.begin());
         Field{}(c) = bit_rate_numbers[i];
     };
     return k.otherwise("the link as it stands").needs_restart();
@@ -138,7 +167,8 @@ constexpr Key bit_rate(std::string_view name, Field)
 template <class Field>
 constexpr Key curve(std::string_view name, double min, double max, Field, std::string_view help)
 {
-    Key k{.name = name, .kind = KeyKind::curve, .help = help, .scale = 1000, .min = in_base(min, 1000), .max = in_base(max, 1000)};
+    Key k{
+        .name = name, .kind = KeyKind::curve, .help = help, .scale = 1000, .min = in_base(min, 1000), .max = in_base(max, 1000)};
     k.get = [](const Config& c) -> KeyValue { return std::vector<CurvePoint>{Field{}(c).begin(), Field{}(c).end()}; };
     k.set = [](Config& c, const KeyValue& v) {
         Field{}(c).clear();
@@ -149,7 +179,11 @@ constexpr Key curve(std::string_view name, double min, double max, Field, std::s
 
 constexpr Key options(std::string_view name)
 {
-    return Key{.name = name, .kind = KeyKind::options, .help = "keys of the protocol, see its page", .default_text = "{}", .restart = true};
+    return Key{.name = name,
+        .kind = KeyKind::options,
+        .help = "keys of the protocol, see its page",
+        .default_text = "{}",
+        .restart = true};
 }
 
 // Known, but its feature is not built: only the default is accepted (CONF-001).
@@ -171,7 +205,8 @@ constexpr std::array<std::string_view, 5> stop_methods{"limits", "request_bits",
 constexpr std::array<std::string_view, 3> stop_methods_later{"request_bits", "silence", "contactors"};
 constexpr std::array<std::string_view, 3> families{"any", "ipv4", "ipv6"};
 constexpr std::array<std::string_view, 2> tls_versions{"1.2", "1.3"};
-constexpr std::array<std::string_view, 11> commands{"charge", "discharge", "max-charge", "max-discharge", "limits", "pause", "contactor", "teleperiod", "ping", "reset", "capture"};
+constexpr std::array<std::string_view, 11> commands{"charge", "discharge", "max-charge", "max-discharge", "limits", "pause",
+    "contactor", "teleperiod", "ping", "reset", "capture"};
 constexpr std::array<std::string_view, 2> commands_later{"reset", "capture"};
 constexpr std::array<std::string_view, 3> cell_topics{"all", "summary", "off"};
 constexpr std::array<std::string_view, 2> qualities{"0", "1"};
@@ -188,7 +223,9 @@ constexpr Key stop_method_key()
         if (c.safety.inverter_link.soc_override) methods.emplace_back("soc_override");
         return methods;
     };
-    k.set = [](Config& c, const KeyValue& v) { c.safety.inverter_link.soc_override = std::get<std::vector<std::string>>(v).size() > 1; };
+    k.set = [](Config& c, const KeyValue& v) {
+        c.safety.inverter_link.soc_override = std::get<std::vector<std::string>>(v).size() > 1;
+    };
     return k.not_yet(stop_methods_later);
 }
 
@@ -203,7 +240,10 @@ constexpr Key command_key()
 
 constexpr Key deviation_derate_key()
 {
-    Key k{.name = "safety.cell.deviation.derate_mv", .kind = KeyKind::numbers, .help = "deviation where both limits begin to fall, and where half is left", .scale = 1};
+    Key k{.name = "safety.cell.deviation.derate_mv",
+        .kind = KeyKind::numbers,
+        .help = "deviation where both limits begin to fall, and where half is left",
+        .scale = 1};
     k.min = 10;
     k.max = 1000;
     k.get = [](const Config& c) -> KeyValue {
@@ -461,9 +501,9 @@ bool has(const Config& config, const Key& key)
 
 std::string_view unit_of(const Key& key)
 {
-    static constexpr std::array<std::array<std::string_view, 2>, 12> units{{
-        {"_per_s", "%/s"}, {"_ohm_per_v", "Ohm/V"}, {"_wh", "Wh"}, {"_ms", "ms"}, {"_mv", "mV"}, {"_pct", "%"}, {"_w", "W"}, {"_v", "V"},
-        {"_a", "A"}, {"_s", "s"}, {"_c", "°C"}, {"_k", "K"}}};
+    static constexpr std::array<std::array<std::string_view, 2>, 12> units{
+        {{"_per_s", "%/s"}, {"_ohm_per_v", "Ohm/V"}, {"_wh", "Wh"}, {"_ms", "ms"}, {"_mv", "mV"}, {"_pct", "%"}, {"_w", "W"},
+            {"_v", "V"}, {"_a", "A"}, {"_s", "s"}, {"_c", "°C"}, {"_k", "K"}}};
     if (key.kind != KeyKind::number && key.kind != KeyKind::numbers) return {};
     for (const auto& [ending, unit] : units)
         if (key.name.ends_with(ending)) return unit;
@@ -483,8 +523,10 @@ NumberBounds bounds_of(const Key& key, const Config& profile)
     const bool own_matters = key.looser == Looser::own_profile_max || key.looser == Looser::own_profile_min;
     if (own_matters && own == key.get(Config{})) return b;
     const bool upper = key.looser == Looser::profile_max || key.looser == Looser::own_profile_max;
-    if (const auto* several = std::get_if<std::vector<std::int64_t>>(&own)) b.max = *std::max_element(several->begin(), several->end());
-    else if (const auto* n = std::get_if<std::int64_t>(&own)) (upper ? b.max : b.min) = *n;
+    if (const auto* several = std::get_if<std::vector<std::int64_t>>(&own))
+        b.max = *std::max_element(several->begin(), several->end());
+    else if (const auto* n = std::get_if<std::int64_t>(&own))
+        (upper ? b.max : b.min) = *n;
     return b;
 }
 

@@ -57,7 +57,8 @@ private:
                 out += in[i];
             } else if (i + 1 < in.size() && in[i + 1] == '$') {
                 out += in[++i];
-            } else if (const std::size_t end = in.find('}', i); i + 1 < in.size() && in[i + 1] == '{' && end != std::string::npos) {
+            } else if (const std::size_t end = in.find('}', i);
+                       i + 1 < in.size() && in[i + 1] == '{' && end != std::string::npos) {
                 out += replaced(node, key, std::string_view{in}.substr(i + 2, end - i - 2));
                 i = end;
             } else {
@@ -70,7 +71,8 @@ private:
     std::string replaced(Node& node, const std::string& key, std::string_view name)
     {
         if (name.empty() || !starts_name(name.front()) || !std::all_of(name.begin(), name.end(), in_name)) {
-            complain(node, key, fmt::format("{} cannot be a name", shown(name)), "${NAME} of A-Z a-z 0-9 _, not beginning with a digit");
+            complain(node, key, fmt::format("{} cannot be a name", shown(name)),
+                "${NAME} of A-Z a-z 0-9 _, not beginning with a digit");
             return {};
         }
         if (auto value = definitions_.find(name)) return *value;
@@ -132,9 +134,12 @@ private:
     {
         const auto siblings = names_in(section_of(name));
         std::string hint;
-        if (const auto meant = nearest(entry.key, siblings)) hint = fmt::format("nearest known: {}", *meant);
-        else if (const auto elsewhere = same_name(entry.key)) hint = fmt::format("nearest known: {}", *elsewhere);
-        else hint = "known: " + joined(siblings);
+        if (const auto meant = nearest(entry.key, siblings))
+            hint = fmt::format("nearest known: {}", *meant);
+        else if (const auto elsewhere = same_name(entry.key))
+            hint = fmt::format("nearest known: {}", *elsewhere);
+        else
+            hint = "known: " + joined(siblings);
         draft_.complain({entry.line, entry.column}, name, "unknown key", hint);
     }
     // A key that stands in the wrong section.
@@ -166,7 +171,8 @@ public:
         for (const std::string_view section : {"contactors.", "safety.", "log.", "state_directory"}) read_section(section);
         read_mqtt();
         for (const Key& key : all_keys())
-            if (const Node* node = structure_.value(key.name); node != nullptr && key.kind == KeyKind::unavailable) read_unavailable(key, *node, draft_);
+            if (const Node* node = structure_.value(key.name); node != nullptr && key.kind == KeyKind::unavailable)
+                read_unavailable(key, *node, draft_);
         dependent_defaults();
         check_consistency(draft_);
     }
@@ -181,9 +187,11 @@ private:
         for (const std::string_view section : {"battery", "inverter"}) {
             const auto place = structure_.section(section);
             for (const Key& key : all_keys())
-                if (key.required && section_of(key.name) == section && structure_.value(key.name) == nullptr) missing(key, place.value_or(Place{1, 1}));
+                if (key.required && section_of(key.name) == section && structure_.value(key.name) == nullptr)
+                    missing(key, place.value_or(Place{1, 1}));
         }
-        if (const auto place = structure_.section("mqtt"); place && structure_.value("mqtt.host") == nullptr) missing(*find_key("mqtt.host"), *place);
+        if (const auto place = structure_.section("mqtt"); place && structure_.value("mqtt.host") == nullptr)
+            missing(*find_key("mqtt.host"), *place);
     }
     void missing(const Key& key, Place place)
     {
@@ -209,7 +217,8 @@ private:
             names.push_back(info->name);
         }
         const auto meant = nearest(name, names);
-        draft_.complain(draft_.written.find(key)->second, key, shown(name) + " is not known" + (meant ? fmt::format("; nearest is {}", *meant) : ""), joined(names));
+        draft_.complain(draft_.written.find(key)->second, key,
+            shown(name) + " is not known" + (meant ? fmt::format("; nearest is {}", *meant) : ""), joined(names));
         draft_.bad.emplace(key);
         return nullptr;
     }
@@ -217,8 +226,12 @@ private:
     {
         draft_.battery = driver("battery.protocol", config().battery.protocol, catalogue_.batteries);
         draft_.inverter = driver("inverter.protocol", config().inverter.protocol, catalogue_.inverters);
-        if (draft_.battery != nullptr) config().battery.options = read_options(draft_.battery->options, structure_.value("battery.options"), "battery.options", draft_);
-        if (draft_.inverter != nullptr) config().inverter.options = read_options(draft_.inverter->options, structure_.value("inverter.options"), "inverter.options", draft_);
+        if (draft_.battery != nullptr)
+            config().battery.options =
+                read_options(draft_.battery->options, structure_.value("battery.options"), "battery.options", draft_);
+        if (draft_.inverter != nullptr)
+            config().inverter.options =
+                read_options(draft_.inverter->options, structure_.value("inverter.options"), "inverter.options", draft_);
     }
     // Chemistry, then battery driver, then inverter driver; the file's own words come after.
     void apply_drivers()
@@ -230,7 +243,8 @@ private:
             config().safety.contactors.mode = draft_.battery->profile.contactor_mode;
             if (draft_.battery->adjust != nullptr) draft_.battery->adjust(b, config().safety);
         }
-        if (draft_.inverter != nullptr && draft_.inverter->adjust != nullptr) draft_.inverter->adjust(config().inverter, config().safety);
+        if (draft_.inverter != nullptr && draft_.inverter->adjust != nullptr)
+            draft_.inverter->adjust(config().inverter, config().safety);
         draft_.profile = config();
     }
     void read_mqtt()
@@ -239,7 +253,8 @@ private:
         config().mqtt.emplace();
         read_section("mqtt.");
         bool tls = false;
-        for (const Key& key : all_keys()) tls = tls || (key.name.starts_with("mqtt.tls.") && structure_.value(key.name) != nullptr);
+        for (const Key& key : all_keys())
+            tls = tls || (key.name.starts_with("mqtt.tls.") && structure_.value(key.name) != nullptr);
         config().mqtt->tls.on = tls;
         if (tls && structure_.value("mqtt.port") == nullptr) config().mqtt->port = 8883;
     }
@@ -250,7 +265,8 @@ private:
         if (!draft_.is_written("battery.discharge_w")) b.discharge = b.max_discharge;
         SafetyConfig& s = config().safety;
         const bool may_be_alone = s.inverter_link.black_start || s.inverter_link.information_only;
-        if (may_be_alone && !draft_.is_written("safety.inverter_link.lost_open_after_s")) s.inverter_link.lost_open_after = for_ever;  // SAFE-181
+        if (may_be_alone && !draft_.is_written("safety.inverter_link.lost_open_after_s"))
+            s.inverter_link.lost_open_after = for_ever;  // SAFE-181
         observe_if_untried();
     }
     // SAFE-308: a driver that was tried less than required only observes.
@@ -260,8 +276,9 @@ private:
         const auto check = [&](std::string_view what, std::string_view name, Verification tried) {
             if (tried >= required) return;
             config().safety.observe = true;
-            notes_.push_back(fmt::format("observing only: {} driver {} is verified by '{}', safety.process.require_verification asks for '{}'", what, name,
-                                         to_string(tried), to_string(required)));
+            notes_.push_back(
+                fmt::format("observing only: {} driver {} is verified by '{}', safety.process.require_verification asks for '{}'",
+                    what, name, to_string(tried), to_string(required)));
         };
         if (draft_.battery != nullptr) check("battery", draft_.battery->name, draft_.battery->profile.verified);
         if (draft_.inverter != nullptr) check("inverter", draft_.inverter->name, draft_.inverter->verified);
@@ -274,18 +291,28 @@ private:
     std::vector<std::string> notes_;
 };
 
-Loaded load_checked(std::string_view text, std::string_view file, const DriverCatalogue& catalogue, const Definitions& definitions)
+Loaded load_checked(
+    std::string_view text, std::string_view file, const DriverCatalogue& catalogue, const Definitions& definitions)
 {
     Loaded out;
     if (text.size() > largest_file) {
-        out.problems.push_back({.file = {}, .line = 0, .column = 0, .key = {}, .what = fmt::format("{} bytes", text.size()), .allowed = "at most 1 MiB"});
+        out.problems.push_back({.file = {},
+            .line = 0,
+            .column = 0,
+            .key = {},
+            .what = fmt::format("{} bytes", text.size()),
+            .allowed = "at most 1 MiB"});
     } else {
         yaml::Tree tree = yaml::parse(text);
         out.problems = std::move(tree.problems);
         const bool is_text = tree.root && tree.root->kind != Node::Kind::map && tree.root->kind != Node::Kind::none;
         if (is_text) {
-            out.problems.push_back({.file = {}, .line = tree.root->line, .column = tree.root->column, .key = {}, .what = "not a configuration",
-                                    .allowed = "keys: " + joined(names_in(""))});
+            out.problems.push_back({.file = {},
+                .line = tree.root->line,
+                .column = tree.root->column,
+                .key = {},
+                .what = "not a configuration",
+                .allowed = "keys: " + joined(names_in(""))});
         } else if (tree.root) {
             Loader loader{catalogue, definitions};
             loader.read(*tree.root);
@@ -293,7 +320,8 @@ Loaded load_checked(std::string_view text, std::string_view file, const DriverCa
             if (out.problems.empty()) {
                 out.config = std::move(loader.draft().config);
                 out.warnings = loader.take_notes();
-                for (std::string& line : switched_off(*out.config, catalogue)) out.warnings.push_back("switched off: " + std::move(line));
+                for (std::string& line : switched_off(*out.config, catalogue))
+                    out.warnings.push_back("switched off: " + std::move(line));
             }
         }
     }
@@ -305,7 +333,8 @@ Loaded load_checked(std::string_view text, std::string_view file, const DriverCa
 Loaded only_problem(std::string_view file, std::string what, std::string allowed)
 {
     Loaded out;
-    out.problems.push_back({.file = std::string{file}, .line = 0, .column = 0, .key = {}, .what = std::move(what), .allowed = std::move(allowed)});
+    out.problems.push_back(
+        {.file = std::string{file}, .line = 0, .column = 0, .key = {}, .what = std::move(what), .allowed = std::move(allowed)});
     return out;
 }
 
@@ -346,9 +375,11 @@ Loaded load_opened(const std::string& path, const DriverCatalogue& catalogue, co
     const File file{path};
     if (file.fd() < 0) return only_problem(path, fmt::format("cannot be opened: {}", std::strerror(errno)), "a readable file");
     struct stat status {};
-    if (::fstat(file.fd(), &status) != 0) return only_problem(path, fmt::format("cannot be read: {}", std::strerror(errno)), "a readable file");
+    if (::fstat(file.fd(), &status) != 0)
+        return only_problem(path, fmt::format("cannot be read: {}", std::strerror(errno)), "a readable file");
     if (!S_ISREG(status.st_mode)) return only_problem(path, "not a regular file", "a text file");
-    if (status.st_size > static_cast<off_t>(largest_file)) return only_problem(path, fmt::format("{} bytes", status.st_size), "at most 1 MiB");
+    if (status.st_size > static_cast<off_t>(largest_file))
+        return only_problem(path, fmt::format("{} bytes", status.st_size), "at most 1 MiB");
     const auto text = contents(file.fd());
     if (!text) return only_problem(path, fmt::format("cannot be read: {}", std::strerror(errno)), "a readable file");
     Loaded out = load(*text, path, catalogue, definitions);

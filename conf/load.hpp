@@ -1,4 +1,5 @@
-// batgw.yaml -> Config. Strict: what is not exactly right is refused, with its place in the file, and all of it at once (CONF-001).
+// batgw.yaml -> Config. Strict: what is not exactly right is refused, with its place in the file, and all of it at once
+// (CONF-001).
 #pragma once
 
 #include "conf/problem.hpp"
@@ -39,8 +40,8 @@ inline constexpr int deepest_nesting = 16;
 // `file` is only a name for the problems. Never throws, reads nothing but its arguments (and what `definitions` looks up).
 Loaded load(std::string_view text, std::string_view file, const DriverCatalogue& catalogue, const Definitions& definitions);
 
-// Reads `path`: a regular file of at most 1 MiB. What cannot be read is a problem without a line. Never blocks on a pipe, never throws.
-// Warns when everybody may read a file that holds a password (MQTT-070).
+// Reads `path`: a regular file of at most 1 MiB. What cannot be read is a problem without a line. Never blocks on a pipe, never
+// throws. Warns when everybody may read a file that holds a password (MQTT-070).
 Loaded load_file(const std::string& path, const DriverCatalogue& catalogue, const Definitions& definitions);
 
 }  // namespace batgw

@@ -23,7 +23,7 @@ std::string to_string(const Problem& p)
 void sort(std::vector<Problem>& problems)
 {
     std::stable_sort(problems.begin(), problems.end(),
-                     [](const Problem& a, const Problem& b) { return std::tie(a.line, a.column) < std::tie(b.line, b.column); });
+        [](const Problem& a, const Problem& b) { return std::tie(a.line, a.column) < std::tie(b.line, b.column); });
 }
 
 }  // namespace batgw

@@ -34,8 +34,10 @@ void compare_options(std::string_view section, const Options& running, const Opt
 ReloadPlan compare(const Config& running, const Config& next)
 {
     ReloadPlan plan;
-    if (running.mqtt.has_value() != next.mqtt.has_value()) plan.changed.emplace_back("mqtt");
-    else if (running.mqtt && running.mqtt->tls.on != next.mqtt->tls.on) plan.changed.emplace_back("mqtt.tls");
+    if (running.mqtt.has_value() != next.mqtt.has_value())
+        plan.changed.emplace_back("mqtt");
+    else if (running.mqtt && running.mqtt->tls.on != next.mqtt->tls.on)
+        plan.changed.emplace_back("mqtt.tls");
     for (const Key& key : all_keys()) {
         if (key.name == "battery.options") compare_options(key.name, running.battery.options, next.battery.options, plan);
         if (key.name == "inverter.options") compare_options(key.name, running.inverter.options, next.inverter.options, plan);

@@ -18,7 +18,8 @@ constexpr std::int64_t fraction_scale = 100'000;  // Percent counts thousandths 
 
 Place place(const Node& node) { return {node.line, node.column}; }
 
-std::string joined(std::span<const std::string_view> words, std::string_view between, std::span<const std::string_view> without = {})
+std::string joined(
+    std::span<const std::string_view> words, std::string_view between, std::span<const std::string_view> without = {})
 {
     std::string out;
     for (const auto word : words) {
@@ -52,7 +53,8 @@ public:
         draft_.bad.emplace(key_);
         return std::nullopt;
     }
-    std::optional<std::int64_t> number(const Node& node, std::int64_t scale, std::int64_t step, NumberBounds bounds, const std::string& allowed)
+    std::optional<std::int64_t> number(
+        const Node& node, std::int64_t scale, std::int64_t step, NumberBounds bounds, const std::string& allowed)
     {
         if (node.bad) return refuse(node, "", "");
         if (node.kind != Node::Kind::scalar) return refuse(node, kind_of(node), allowed);
@@ -60,7 +62,8 @@ public:
         const Decimal d = parse_decimal(node.text, scale, step);
         if (!d.base) return refuse(node, fmt::format("{} {}", shown(node.raw), d.why), allowed);
         if (*d.base < bounds.min || *d.base > bounds.max)
-            return refuse(node, fmt::format("{} is {}", shown(node.raw), *d.base < bounds.min ? "too small" : "too large"), allowed);
+            return refuse(
+                node, fmt::format("{} is {}", shown(node.raw), *d.base < bounds.min ? "too small" : "too large"), allowed);
         return d.base;
     }
     std::optional<bool> boolean(const Node& node)
@@ -79,12 +82,14 @@ public:
         if (node.kind == Node::Kind::none) what += "; text that YAML takes for nothing stands in quotes";
         return refuse(node, what, std::string{allowed});
     }
-    std::optional<std::string> choice(const Node& node, std::span<const std::string_view> choices, std::span<const std::string_view> later)
+    std::optional<std::string> choice(
+        const Node& node, std::span<const std::string_view> choices, std::span<const std::string_view> later)
     {
         const std::string allowed = joined(choices, ", ", later);
         auto word = text(node, allowed);
         if (!word) return std::nullopt;
-        if (std::find(later.begin(), later.end(), *word) != later.end()) return refuse(node, shown(node.raw) + " is not available in this version", allowed);
+        if (std::find(later.begin(), later.end(), *word) != later.end())
+            return refuse(node, shown(node.raw) + " is not available in this version", allowed);
         if (std::find(choices.begin(), choices.end(), *word) != choices.end()) return word;
         const auto meant = nearest(*word, choices);
         return refuse(node, shown(node.raw) + " is not known" + (meant ? fmt::format("; nearest is {}", *meant) : ""), allowed);
@@ -118,7 +123,8 @@ std::optional<KeyValue> read_choices(const Key& key, const Node& node, Reader& r
     if (!good) return std::nullopt;
     // The stop methods are the only list with an order: from mild to strong.
     if (key.name == "safety.inverter_link.stop_methods") {
-        if (words.empty() || words.front() != "limits") return r.refuse(node, "does not begin with limits", "[limits] or [limits, soc_override]");
+        if (words.empty() || words.front() != "limits")
+            return r.refuse(node, "does not begin with limits", "[limits] or [limits, soc_override]");
     }
     return words;
 }
@@ -137,11 +143,13 @@ std::optional<KeyValue> read_numbers(const Key& key, const Node& node, NumberBou
 
 std::optional<KeyValue> read_curve(const Key& key, const Node& node, NumberBounds bounds, Reader& r)
 {
-    const std::string x_allowed = fmt::format("x in {}..{}", print_number(bounds.min, key.scale), print_number(bounds.max, key.scale));
+    const std::string x_allowed =
+        fmt::format("x in {}..{}", print_number(bounds.min, key.scale), print_number(bounds.max, key.scale));
     const std::string allowed = fmt::format("a list of 2 to {} points [x, fraction], x rising, fraction 0..1", Curve::capacity());
     if (node.kind != Node::Kind::list) return r.refuse(node, node.kind == Node::Kind::none ? "no value" : "not a curve", allowed);
     if (node.items.size() < 2) return r.refuse(node, "fewer than two points", allowed);
-    if (node.items.size() > Curve::capacity()) return r.refuse(node, fmt::format("more than {} points", Curve::capacity()), allowed);
+    if (node.items.size() > Curve::capacity())
+        return r.refuse(node, fmt::format("more than {} points", Curve::capacity()), allowed);
     std::vector<CurvePoint> points;
     bool good = true;
     for (const Node& item : node.items) {
@@ -153,11 +161,14 @@ std::optional<KeyValue> read_curve(const Key& key, const Node& node, NumberBound
         const auto x = r.number(item.items[0], key.scale, 1, bounds, x_allowed);
         const auto y = r.number(item.items[1], fraction_scale, 1, {0, fraction_scale}, "fraction 0..1");
         if (x && y && !points.empty() && *x <= points.back().x_milli) {
-            r.refuse(item.items[0], fmt::format("{} is not above the point before", shown(item.items[0].raw)), "x rises from point to point");
+            r.refuse(item.items[0], fmt::format("{} is not above the point before", shown(item.items[0].raw)),
+                "x rises from point to point");
             good = false;
         }
-        if (x && y) points.push_back({*x, Percent::from_milli(*y)});
-        else good = false;
+        if (x && y)
+            points.push_back({*x, Percent::from_milli(*y)});
+        else
+            good = false;
     }
     if (!good) return std::nullopt;
     return points;
@@ -170,7 +181,8 @@ bool plain_text_is_safe(std::string_view text)
     if (text.empty() || text.front() == '-' || text.front() == '.') return false;
     if (std::find(std::begin(nothing), std::end(nothing), text) != std::end(nothing)) return false;
     return std::all_of(text.begin(), text.end(), [](char c) {
-        return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || others.find(c) != std::string_view::npos;
+        return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+            others.find(c) != std::string_view::npos;
     });
 }
 
@@ -181,8 +193,10 @@ std::string print_text(std::string_view text)
     for (const char c : text) {
         if (c == '"' || c == '\\') out += '\\';
         if (c == '$') out += '$';
-        if (static_cast<unsigned char>(c) < 0x20 || c == 0x7F) out += fmt::format("\\x{:02x}", static_cast<unsigned char>(c));
-        else out += c;
+        if (static_cast<unsigned char>(c) < 0x20 || c == 0x7F)
+            out += fmt::format("\\x{:02x}", static_cast<unsigned char>(c));
+        else
+            out += c;
     }
     return out + '"';
 }
@@ -191,7 +205,8 @@ std::string print_curve(const std::vector<CurvePoint>& points)
 {
     std::string out;
     for (const CurvePoint& p : points)
-        out += fmt::format("{}[{}, {}]", out.empty() ? "" : ", ", print_number(p.x_milli, 1000), print_number(p.y.milli(), fraction_scale));
+        out += fmt::format(
+            "{}[{}, {}]", out.empty() ? "" : ", ", print_number(p.x_milli, 1000), print_number(p.y.milli(), fraction_scale));
     return "[" + out + "]";
 }
 
@@ -202,7 +217,8 @@ std::string print_double(double x) { return print_number(std::llround(x * static
 
 NumberBounds option_bounds(const OptionRule& rule, std::int64_t scale)
 {
-    if (rule.min == 0 && rule.max == 0) return {std::numeric_limits<std::int64_t>::min(), std::numeric_limits<std::int64_t>::max()};
+    if (rule.min == 0 && rule.max == 0)
+        return {std::numeric_limits<std::int64_t>::min(), std::numeric_limits<std::int64_t>::max()};
     return {std::llround(rule.min * static_cast<double>(scale)), std::llround(rule.max * static_cast<double>(scale))};
 }
 
@@ -227,7 +243,9 @@ std::optional<OptionValue> read_option(const OptionRule& rule, const Node& node,
     if (rule.default_text.empty() && node.kind == Node::Kind::scalar && node.text.empty()) return OptionValue{std::string{}};
     if (rule.type == OptionType::choice) return wrap(r.choice(node, rule.choices, {}));
     const auto text = r.text(node, allowed);
-    if (text && (text->size() > 256 || std::any_of(text->begin(), text->end(), [](char c) { return static_cast<unsigned char>(c) < 0x20; }))) {
+    if (text && (text->size() > 256 || std::any_of(text->begin(), text->end(), [](char c) {
+            return static_cast<unsigned char>(c) < 0x20;
+        }))) {
         r.refuse(node, "too long, or holds control characters", allowed);
         return std::nullopt;
     }
@@ -241,7 +259,8 @@ OptionValue default_option(const OptionRule& rule)
     switch (rule.type) {
     case OptionType::boolean: return parse_boolean(text).value_or(false);
     case OptionType::integer: return parse_decimal(text, 1, 1).base.value_or(0);
-    case OptionType::number: return static_cast<double>(parse_decimal(text, option_scale, 1).base.value_or(0)) / static_cast<double>(option_scale);
+    case OptionType::number:
+        return static_cast<double>(parse_decimal(text, option_scale, 1).base.value_or(0)) / static_cast<double>(option_scale);
     case OptionType::text:
     case OptionType::choice: break;
     }
@@ -321,7 +340,9 @@ Options read_options(std::span<const OptionRule> rules, const Node* node, std::s
         if (rule == rules.end()) {
             const auto meant = nearest(entry.key, names);
             draft.complain({entry.line, entry.column}, name, "unknown option of this protocol",
-                           meant ? fmt::format("nearest known: {}", *meant) : names.empty() ? "it has none" : "known: " + joined(names, ", "));
+                meant               ? fmt::format("nearest known: {}", *meant)
+                    : names.empty() ? "it has none"
+                                    : "known: " + joined(names, ", "));
             continue;
         }
         draft.written.emplace(name, place(entry.value));
@@ -335,7 +356,7 @@ void read_unavailable(const Key& key, const Node& node, Draft& draft)
 {
     if (node.bad || is_default(node, key.default_text)) return;
     draft.complain(place(node), key.name, "not available in this version",
-                   fmt::format("only its default, {}", key.default_text.empty() ? "\"\"" : key.default_text));
+        fmt::format("only its default, {}", key.default_text.empty() ? "\"\"" : key.default_text));
 }
 
 std::string print_value(const Key& key, const KeyValue& value)
@@ -369,7 +390,8 @@ std::string print_option_bounds(const OptionRule& rule)
     case OptionType::integer:
     case OptionType::number: {
         const std::string what = rule.type == OptionType::integer ? "whole number" : "number";
-        return rule.min == 0 && rule.max == 0 ? "a " + what : fmt::format("{} {}..{}", what, print_double(rule.min), print_double(rule.max));
+        return rule.min == 0 && rule.max == 0 ? "a " + what
+                                              : fmt::format("{} {}..{}", what, print_double(rule.min), print_double(rule.max));
     }
     case OptionType::choice: return joined(rule.choices, ", ") + (rule.default_text.empty() ? ", or \"\"" : "");
     case OptionType::text: break;

@@ -51,7 +51,8 @@ public:
     int column(const YAML::Mark& at) const
     {
         if (at.line < 0 || static_cast<std::size_t>(at.line) >= starts_.size()) return 1;
-        const std::string_view before = text_.substr(starts_[static_cast<std::size_t>(at.line)], static_cast<std::size_t>(std::max(at.column, 0)));
+        const std::string_view before =
+            text_.substr(starts_[static_cast<std::size_t>(at.line)], static_cast<std::size_t>(std::max(at.column, 0)));
         return 1 + static_cast<int>(std::count_if(before.begin(), before.end(), [](char c) { return !continues_character(c); }));
     }
 
@@ -94,11 +95,13 @@ public:
         node.quoted = tag == "!";
         add(mark, Node::Kind::scalar, std::move(node));
     }
-    void OnSequenceStart(const YAML::Mark& mark, const std::string& tag, YAML::anchor_t /*a*/, YAML::EmitterStyle::value /*s*/) override
+    void OnSequenceStart(
+        const YAML::Mark& mark, const std::string& tag, YAML::anchor_t /*a*/, YAML::EmitterStyle::value /*s*/) override
     {
         open(mark, tag, Node::Kind::list);
     }
-    void OnMapStart(const YAML::Mark& mark, const std::string& tag, YAML::anchor_t /*a*/, YAML::EmitterStyle::value /*s*/) override
+    void OnMapStart(
+        const YAML::Mark& mark, const std::string& tag, YAML::anchor_t /*a*/, YAML::EmitterStyle::value /*s*/) override
     {
         open(mark, tag, Node::Kind::map);
     }
@@ -119,12 +122,17 @@ private:
 
     void complain(const YAML::Mark& at, std::string what, std::string allowed, std::string key = {})
     {
-        problems_.push_back(
-            {.file = {}, .line = at.line + 1, .column = lines_.column(at), .key = std::move(key), .what = std::move(what), .allowed = std::move(allowed)});
+        problems_.push_back({.file = {},
+            .line = at.line + 1,
+            .column = lines_.column(at),
+            .key = std::move(key),
+            .what = std::move(what),
+            .allowed = std::move(allowed)});
     }
     void check_tag(const YAML::Mark& mark, const std::string& tag)
     {
-        if ((tag != "?" && tag != "!" && !tag.empty()) || lines_.character(mark) == '!') complain(mark, "a tag", "values are written without tags");
+        if ((tag != "?" && tag != "!" && !tag.empty()) || lines_.character(mark) == '!')
+            complain(mark, "a tag", "values are written without tags");
     }
     // The library takes a quote that is still open at the end of the file for a closed one.
     void check_end_of_quote(const YAML::Mark& mark)
@@ -132,9 +140,12 @@ private:
         const char quote = lines_.character(mark);
         if (quote != '"' && quote != '\'') return;
         for (std::size_t i = lines_.offset(mark) + 1; i < text_.size(); ++i) {
-            if (quote == '"' && text_[i] == '\\') ++i;
-            else if (text_[i] == quote && quote == '\'' && i + 1 < text_.size() && text_[i + 1] == quote) ++i;
-            else if (text_[i] == quote) return;
+            if (quote == '"' && text_[i] == '\\')
+                ++i;
+            else if (text_[i] == quote && quote == '\'' && i + 1 < text_.size() && text_[i + 1] == quote)
+                ++i;
+            else if (text_[i] == quote)
+                return;
         }
         complain(mark, "a quote that is never closed", "");
     }
@@ -194,12 +205,21 @@ private:
     {
         level.skip_value = false;
         if (node.kind != Node::Kind::scalar) {
-            problems_.push_back({.file = {}, .line = node.line, .column = node.column, .key = path(), .what = "a key that is not plain text", .allowed = ""});
+            problems_.push_back({.file = {},
+                .line = node.line,
+                .column = node.column,
+                .key = path(),
+                .what = "a key that is not plain text",
+                .allowed = ""});
             level.skip_value = true;
         } else if (const auto [first, is_new] = level.seen.emplace(node.text, node.line); !is_new) {
             const std::string where = path();
-            problems_.push_back({.file = {}, .line = node.line, .column = node.column, .key = (where.empty() ? "" : where + ".") + node.text,
-                                 .what = "duplicate key", .allowed = fmt::format("first in line {}", first->second)});
+            problems_.push_back({.file = {},
+                .line = node.line,
+                .column = node.column,
+                .key = (where.empty() ? "" : where + ".") + node.text,
+                .what = "duplicate key",
+                .allowed = fmt::format("first in line {}", first->second)});
             level.skip_value = true;
         }
         level.waiting = Node::Entry{.key = node.text, .line = node.line, .column = node.column, .value = {}};
@@ -240,9 +260,11 @@ Problem strange_byte_problem(std::string_view text, std::size_t i)
     const std::string_view before = text.substr(0, i);
     const std::size_t start = before.rfind('\n') == std::string_view::npos ? 0 : before.rfind('\n') + 1;
     const auto line = 1 + std::count(before.begin(), before.end(), '\n');
-    const auto column = 1 + std::count_if(before.begin() + static_cast<std::ptrdiff_t>(start), before.end(), [](char c) { return !continues_character(c); });
-    return at(static_cast<int>(line), static_cast<int>(column), fmt::format("a byte {:#04x} that is not text", static_cast<unsigned char>(text[i])),
-              "UTF-8 without control characters");
+    const auto column = 1 + std::count_if(before.begin() + static_cast<std::ptrdiff_t>(start), before.end(), [](char c) {
+        return !continues_character(c);
+    });
+    return at(static_cast<int>(line), static_cast<int>(column),
+        fmt::format("a byte {:#04x} that is not text", static_cast<unsigned char>(text[i])), "UTF-8 without control characters");
 }
 
 // The library takes tabs for indentation and counts each as one blank.
@@ -290,8 +312,10 @@ Tree parse(std::string_view text)
     } catch (const TooDeep& e) {
         failed(e.at, fmt::format("nested deeper than {}", deepest_nesting), "");
     } catch (const YAML::Exception& e) {
-        if (lines.character(e.mark) == '*' && e.mark.line >= 0) failed(e.mark, "an alias", "anchors and aliases are refused: write the value out");
-        else failed(e.mark, "not valid YAML: " + e.msg, "");
+        if (lines.character(e.mark) == '*' && e.mark.line >= 0)
+            failed(e.mark, "an alias", "anchors and aliases are refused: write the value out");
+        else
+            failed(e.mark, "not valid YAML: " + e.msg, "");
     } catch (const std::exception& e) {
         failed(YAML::Mark::null_mark(), fmt::format("cannot be read as YAML: {}", e.what()), "");
     }

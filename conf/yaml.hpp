@@ -1,5 +1,5 @@
-// YAML text as a tree that remembers where everything stood. What YAML allows and we do not (anchors, aliases, tags, several documents,
-// duplicate keys, keys that are not plain text) is found here.
+// YAML text as a tree that remembers where everything stood. What YAML allows and we do not (anchors, aliases, tags, several
+// documents, duplicate keys, keys that are not plain text) is found here.
 #pragma once
 
 #include "conf/problem.hpp"

@@ -36,7 +36,8 @@ constexpr Curve make_curve(std::initializer_list<std::pair<int, int>> points)
 constexpr void set_temperature_curves(SafetyConfig::TemperatureRules& t)
 {
     t.charge_curve = make_curve({{0, 0}, {5000, 200}, {10'000, 500}, {15'000, 1000}, {40'000, 1000}, {45'000, 500}, {50'000, 0}});
-    t.discharge_curve = make_curve({{-20'000, 0}, {-10'000, 250}, {0, 600}, {10'000, 1000}, {45'000, 1000}, {50'000, 500}, {55'000, 0}});
+    t.discharge_curve =
+        make_curve({{-20'000, 0}, {-10'000, 250}, {0, 600}, {10'000, 1000}, {45'000, 1000}, {50'000, 500}, {55'000, 0}});
 }
 
 // The cell numbers of a chemistry. `custom` has none: whoever chooses it writes them all, and starts from those of LFP.

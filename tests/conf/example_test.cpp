@@ -76,14 +76,19 @@ std::string allowed_of(const Key& key)
     if (key.kind == KeyKind::options) return "see the protocol";
     std::string out = key.kind == KeyKind::choices ? "list of " : "";
     for (const auto word : key.choices)
-        if (std::find(key.later.begin(), key.later.end(), word) == key.later.end()) out += (out.empty() || out.ends_with(" of ") ? "" : ", ") + std::string{word};
+        if (std::find(key.later.begin(), key.later.end(), word) == key.later.end())
+            out += (out.empty() || out.ends_with(" of ") ? "" : ", ") + std::string{word};
     return out;
 }
 
 // The line of the reference page that belongs to a key.
 std::string reference_line(const Key& key)
 {
-    return fmt::format("| `{}` | {} | {} | {} | {} |", key.name, default_of(key), allowed_of(key), key.kind == KeyKind::unavailable ? "" : key.restart ? "restart" : "live", key.help);
+    return fmt::format("| `{}` | {} | {} | {} | {} |", key.name, default_of(key), allowed_of(key),
+        key.kind == KeyKind::unavailable ? ""
+            : key.restart                ? "restart"
+                                         : "live",
+        key.help);
 }
 
 }  // namespace
@@ -105,8 +110,8 @@ TEST_CASE("the annotated example loads with every key uncommented, and changes n
     const Config as_it_is = loaded(read_file(example_file));
     Config all = loaded(uncommented(read_file(example_file)));
     REQUIRE(all.mqtt.has_value());
-    const std::vector<std::string> without_default{"mqtt", "battery.bitrate", "battery.cells", "battery.capacity_wh", "battery.voltage_min_v",
-                                                   "battery.voltage_max_v", "inverter.bitrate"};
+    const std::vector<std::string> without_default{"mqtt", "battery.bitrate", "battery.cells", "battery.capacity_wh",
+        "battery.voltage_min_v", "battery.voltage_max_v", "inverter.bitrate"};
     CHECK(compare(as_it_is, all).changed == without_default);
     Config defaults = all;
     defaults.mqtt.emplace();
@@ -125,8 +130,10 @@ TEST_CASE("the annotated example lists every key and every option of its two pro
     std::set<std::string> expected;
     for (const Key& key : all_keys())
         if (key.kind != KeyKind::options) expected.emplace(key.name);
-    for (const OptionRule& rule : catalogue().battery("byd-atto3")->options) expected.insert(fmt::format("battery.options.{}", rule.name));
-    for (const OptionRule& rule : catalogue().inverter("byd-hvs")->options) expected.insert(fmt::format("inverter.options.{}", rule.name));
+    for (const OptionRule& rule : catalogue().battery("byd-atto3")->options)
+        expected.insert(fmt::format("battery.options.{}", rule.name));
+    for (const OptionRule& rule : catalogue().inverter("byd-hvs")->options)
+        expected.insert(fmt::format("inverter.options.{}", rule.name));
     for (const std::string& name : expected) {
         CAPTURE(name);
         CHECK(names.contains(name));

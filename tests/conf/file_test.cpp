@@ -62,7 +62,8 @@ TEST_CASE("problems name the file as it was given")
 TEST_CASE("what is not a readable regular file of at most 1 MiB is refused in one clear line")
 {
     const Folder folder;
-    CHECK(only_line(load_path(folder.path("none")), folder.path("none")) == ": cannot be opened: No such file or directory (a readable file)\n");
+    CHECK(only_line(load_path(folder.path("none")), folder.path("none")) ==
+        ": cannot be opened: No such file or directory (a readable file)\n");
     CHECK(only_line(load_path(folder.path("")), folder.path("")) == ": not a regular file (a text file)\n");
     REQUIRE(::mkfifo(folder.path("pipe").c_str(), 0600) == 0);
     CHECK(only_line(load_path(folder.path("pipe")), folder.path("pipe")) == ": not a regular file (a text file)\n");
@@ -84,7 +85,8 @@ TEST_CASE("a file that holds a password and that everybody may read is warned of
     const auto warned = [&](const std::string& text, mode_t mode) {
         const Loaded loaded = load_path(folder.file("f.yaml", text, mode));
         REQUIRE(loaded.config.has_value());
-        return std::any_of(loaded.warnings.begin(), loaded.warnings.end(), [](const std::string& w) { return w.find("holds a password") != std::string::npos; });
+        return std::any_of(loaded.warnings.begin(), loaded.warnings.end(),
+            [](const std::string& w) { return w.find("holds a password") != std::string::npos; });
     };
     CHECK(warned(secret, 0644));
     CHECK_FALSE(warned(secret, 0640));

@@ -25,7 +25,8 @@ std::string expected_for(std::filesystem::path file) { return read_file(file.rep
 
 Definitions definitions()
 {
-    return {.given = {{"BROKER", "broker.house"}, {"PORT", "8884"}, {"TRICK", "x: {hold_s: 5}"}, {"EMPTY", ""}}, .environment = {}};
+    return {
+        .given = {{"BROKER", "broker.house"}, {"PORT", "8884"}, {"TRICK", "x: {hold_s: 5}"}, {"EMPTY", ""}}, .environment = {}};
 }
 
 }  // namespace
@@ -78,7 +79,8 @@ TEST_CASE("the effective configuration loads again to the same configuration, se
 
 TEST_CASE("a problem prints as one line, whatever is in it")
 {
-    CHECK(to_string({"f.yaml", 3, 7, "battery.charge_w", "'-1' is too small", "0..100000 W"}) == "f.yaml:3:7: battery.charge_w: '-1' is too small (0..100000 W)");
+    CHECK(to_string({"f.yaml", 3, 7, "battery.charge_w", "'-1' is too small", "0..100000 W"}) ==
+        "f.yaml:3:7: battery.charge_w: '-1' is too small (0..100000 W)");
     CHECK(to_string({"f.yaml", 0, 0, "", "cannot be opened", ""}) == "f.yaml: cannot be opened");
     CHECK(to_string({"", 1, 2, "a", "b\nc\x1b", ""}) == ":1:2: a: b?c?");
 }

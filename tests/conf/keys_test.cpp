@@ -22,51 +22,89 @@ struct Bound {
 // Section 17 of the safety rules, the table of MQTT keys and the page of the configuration: smallest and largest good value, and
 // their neighbours. Numbers that may only be made tighter end at their default.
 constexpr std::array bounds{
-    Bound{"battery.max_charge_w", "-0.001", "0", "100000", "100000.001"}, Bound{"battery.max_discharge_w", "-1", "0", "100000", "100001"},
-    Bound{"battery.charge_w", "-1", "0", "100000", "100001"}, Bound{"battery.discharge_w", "-1", "0", "100000", "100001"},
-    Bound{"battery.cells", "0", "1", "192", "193"}, Bound{"safety.tick_ms", "9", "10", "100", "100.001"},
-    Bound{"safety.signal_age_s.flags", "0.099", "0.1", "5", "5.001"}, Bound{"safety.signal_age_s.contactor", "0.099", "0.1", "3", "3.001"},
-    Bound{"safety.signal_age_s.current", "0.099", "0.1", "10", "10.001"}, Bound{"safety.signal_age_s.voltage", "0.099", "0.1", "10", "10.001"},
-    Bound{"safety.signal_age_s.cell", "0.099", "0.1", "15", "15.001"}, Bound{"safety.signal_age_s.battery_limit", "0.099", "0.1", "15", "15.001"},
-    Bound{"safety.signal_age_s.temperature", "0.099", "0.1", "60", "60.001"}, Bound{"safety.signal_age_s.soc", "0.099", "0.1", "60", "60.001"},
+    Bound{"battery.max_charge_w", "-0.001", "0", "100000", "100000.001"},
+    Bound{"battery.max_discharge_w", "-1", "0", "100000", "100001"},
+    Bound{"battery.charge_w", "-1", "0", "100000", "100001"},
+    Bound{"battery.discharge_w", "-1", "0", "100000", "100001"},
+    Bound{"battery.cells", "0", "1", "192", "193"},
+    Bound{"safety.tick_ms", "9", "10", "100", "100.001"},
+    Bound{"safety.signal_age_s.flags", "0.099", "0.1", "5", "5.001"},
+    Bound{"safety.signal_age_s.contactor", "0.099", "0.1", "3", "3.001"},
+    Bound{"safety.signal_age_s.current", "0.099", "0.1", "10", "10.001"},
+    Bound{"safety.signal_age_s.voltage", "0.099", "0.1", "10", "10.001"},
+    Bound{"safety.signal_age_s.cell", "0.099", "0.1", "15", "15.001"},
+    Bound{"safety.signal_age_s.battery_limit", "0.099", "0.1", "15", "15.001"},
+    Bound{"safety.signal_age_s.temperature", "0.099", "0.1", "60", "60.001"},
+    Bound{"safety.signal_age_s.soc", "0.099", "0.1", "60", "60.001"},
     Bound{"safety.signal_age_s.cell_array", "0.099", "0.1", "300", "300.001"},
-    Bound{"safety.signal_age_s.insulation", "0.099", "0.1", "300", "300.001"}, Bound{"safety.stale_ramp_s", "-0.001", "0", "3", "3.001"},
-    Bound{"safety.link_lost_s", "0.999", "1", "60", "60.001"}, Bound{"safety.link_lost_open_s", "9.999", "10", "600", "600.001"},
-    Bound{"safety.start_valid_s", "-1", "0", "60", "61"}, Bound{"safety.hold_s", "4.999", "5", "600", "600.001"},
-    Bound{"safety.ramp_up_pct_per_s", "0.999", "1", "100", "100.001"}, Bound{"safety.increase_settle_s", "-1", "0", "60", "61"},
-    Bound{"safety.over_current.block_pct", "99.9", "100", "150", "150.1"}, Bound{"safety.over_current.trip_pct", "109.9", "110", "200", "200.1"},
-    Bound{"safety.soc.min_pct", "-1", "0", "50", "50.1"}, Bound{"safety.soc.max_pct", "49.9", "50", "100", "100.1"},
-    Bound{"safety.temperature.hysteresis_k", "0.9", "1", "30", "30.1"}, Bound{"safety.temperature.min_c", "-30.1", "-30", "20", "20.1"},
-    Bound{"safety.temperature.trip_c", "44.9", "45", "65", "65.1"}, Bound{"safety.temperature.emergency_c", "54.9", "55", "80", "80.1"},
-    Bound{"safety.temperature.spread.warn_k", "0.9", "1", "30", "30.1"}, Bound{"safety.temperature.spread.block_k", "0.9", "1", "30", "30.1"},
-    Bound{"safety.temperature.spread.clear_k", "0.9", "1", "30", "30.1"}, Bound{"safety.insulation.warn_ohm_per_v", "99", "100", "100000", "100001"},
+    Bound{"safety.signal_age_s.insulation", "0.099", "0.1", "300", "300.001"},
+    Bound{"safety.stale_ramp_s", "-0.001", "0", "3", "3.001"},
+    Bound{"safety.link_lost_s", "0.999", "1", "60", "60.001"},
+    Bound{"safety.link_lost_open_s", "9.999", "10", "600", "600.001"},
+    Bound{"safety.start_valid_s", "-1", "0", "60", "61"},
+    Bound{"safety.hold_s", "4.999", "5", "600", "600.001"},
+    Bound{"safety.ramp_up_pct_per_s", "0.999", "1", "100", "100.001"},
+    Bound{"safety.increase_settle_s", "-1", "0", "60", "61"},
+    Bound{"safety.over_current.block_pct", "99.9", "100", "150", "150.1"},
+    Bound{"safety.over_current.trip_pct", "109.9", "110", "200", "200.1"},
+    Bound{"safety.soc.min_pct", "-1", "0", "50", "50.1"},
+    Bound{"safety.soc.max_pct", "49.9", "50", "100", "100.1"},
+    Bound{"safety.temperature.hysteresis_k", "0.9", "1", "30", "30.1"},
+    Bound{"safety.temperature.min_c", "-30.1", "-30", "20", "20.1"},
+    Bound{"safety.temperature.trip_c", "44.9", "45", "65", "65.1"},
+    Bound{"safety.temperature.emergency_c", "54.9", "55", "80", "80.1"},
+    Bound{"safety.temperature.spread.warn_k", "0.9", "1", "30", "30.1"},
+    Bound{"safety.temperature.spread.block_k", "0.9", "1", "30", "30.1"},
+    Bound{"safety.temperature.spread.clear_k", "0.9", "1", "30", "30.1"},
+    Bound{"safety.insulation.warn_ohm_per_v", "99", "100", "100000", "100001"},
     Bound{"safety.insulation.block_ohm_per_v", "99", "100", "100000", "100001"},
-    Bound{"safety.contactors.boot_inhibit_s", "-1", "0", "60", "61"}, Bound{"safety.contactors.valid_s", "0.9", "1", "60", "61"},
-    Bound{"safety.contactors.precharge.cooldown_s", "9.9", "10", "600", "601"}, Bound{"safety.contactors.open.current_a", "0.4", "0.5", "10", "10.1"},
-    Bound{"safety.contactors.open.max_wait_s", "0.9", "1", "30", "31"}, Bound{"safety.inverter_link.lost_s", "4.9", "5", "600", "601"},
-    Bound{"safety.process.watchdog_s", "1.9", "2", "60", "61"}, Bound{"safety.process.stall_warn_ms", "199", "200", "1000", "1001"},
+    Bound{"safety.contactors.boot_inhibit_s", "-1", "0", "60", "61"},
+    Bound{"safety.contactors.valid_s", "0.9", "1", "60", "61"},
+    Bound{"safety.contactors.precharge.cooldown_s", "9.9", "10", "600", "601"},
+    Bound{"safety.contactors.open.current_a", "0.4", "0.5", "10", "10.1"},
+    Bound{"safety.contactors.open.max_wait_s", "0.9", "1", "30", "31"},
+    Bound{"safety.inverter_link.lost_s", "4.9", "5", "600", "601"},
+    Bound{"safety.process.watchdog_s", "1.9", "2", "60", "61"},
+    Bound{"safety.process.stall_warn_ms", "199", "200", "1000", "1001"},
     Bound{"safety.process.stall_block_ms", "499", "500", "5000", "5001"},
     // the hard bounds of LFP
-    Bound{"safety.cell.target_v", "1.999", "2", "3.8", "3.801"}, Bound{"safety.cell.cutoff_v", "1.999", "2", "3.8", "3.801"},
-    Bound{"safety.cell.block_high.set_v", "1.999", "2", "3.8", "3.801"}, Bound{"safety.cell.block_high.clear_v", "1.999", "2", "3.8", "3.801"},
-    Bound{"safety.cell.block_low.set_v", "1.999", "2", "3.8", "3.801"}, Bound{"safety.cell.block_low.clear_v", "1.999", "2", "3.8", "3.801"},
-    Bound{"safety.cell.trip_high_v", "1.999", "2", "3.8", "3.801"}, Bound{"safety.cell.trip_low_v", "1.999", "2", "3.8", "3.801"},
+    Bound{"safety.cell.target_v", "1.999", "2", "3.8", "3.801"},
+    Bound{"safety.cell.cutoff_v", "1.999", "2", "3.8", "3.801"},
+    Bound{"safety.cell.block_high.set_v", "1.999", "2", "3.8", "3.801"},
+    Bound{"safety.cell.block_high.clear_v", "1.999", "2", "3.8", "3.801"},
+    Bound{"safety.cell.block_low.set_v", "1.999", "2", "3.8", "3.801"},
+    Bound{"safety.cell.block_low.clear_v", "1.999", "2", "3.8", "3.801"},
+    Bound{"safety.cell.trip_high_v", "1.999", "2", "3.8", "3.801"},
+    Bound{"safety.cell.trip_low_v", "1.999", "2", "3.8", "3.801"},
     Bound{"safety.cell.deep_v", "1.999", "2", "3.8", "3.801"},
     // only tighter
-    Bound{"safety.over_current.block_s", "-1", "0", "10", "10.1"}, Bound{"safety.over_current.trip_s", "-1", "0", "2", "2.1"},
-    Bound{"safety.cell.block_high.delay_s", "-1", "0", "1", "1.1"}, Bound{"safety.cell.block_low.delay_s", "-1", "0", "2", "2.1"},
-    Bound{"safety.cell.deviation.warn_mv", "39", "40", "150", "151"}, Bound{"safety.cell.deviation.block_mv", "59", "60", "300", "301"},
-    Bound{"safety.cell.deviation.trip_mv", "69", "70", "500", "501"}, Bound{"safety.temperature.rise.kelvin", "0.9", "1", "5", "5.1"},
-    Bound{"safety.temperature.rise.window_s", "59", "60", "600", "601"}, Bound{"safety.temperature.rise.above_c", "-31", "-30", "45", "46"},
-    Bound{"safety.contactors.precharge.window_s", "599", "600", "86400", "86401"}, Bound{"safety.contactors.close_total_s", "1.9", "2", "8", "8.1"},
-    Bound{"safety.contactors.open.stable_ms", "199", "200", "5000", "5001"}, Bound{"safety.contactors.open.fuse_wait_s", "-1", "0", "3", "3.1"},
-    Bound{"safety.contactors.cycles.per_hour", "0", "1", "6", "7"}, Bound{"safety.contactors.cycles.per_day", "0", "1", "20", "21"},
+    Bound{"safety.over_current.block_s", "-1", "0", "10", "10.1"},
+    Bound{"safety.over_current.trip_s", "-1", "0", "2", "2.1"},
+    Bound{"safety.cell.block_high.delay_s", "-1", "0", "1", "1.1"},
+    Bound{"safety.cell.block_low.delay_s", "-1", "0", "2", "2.1"},
+    Bound{"safety.cell.deviation.warn_mv", "39", "40", "150", "151"},
+    Bound{"safety.cell.deviation.block_mv", "59", "60", "300", "301"},
+    Bound{"safety.cell.deviation.trip_mv", "69", "70", "500", "501"},
+    Bound{"safety.temperature.rise.kelvin", "0.9", "1", "5", "5.1"},
+    Bound{"safety.temperature.rise.window_s", "59", "60", "600", "601"},
+    Bound{"safety.temperature.rise.above_c", "-31", "-30", "45", "46"},
+    Bound{"safety.contactors.precharge.window_s", "599", "600", "86400", "86401"},
+    Bound{"safety.contactors.close_total_s", "1.9", "2", "8", "8.1"},
+    Bound{"safety.contactors.open.stable_ms", "199", "200", "5000", "5001"},
+    Bound{"safety.contactors.open.fuse_wait_s", "-1", "0", "3", "3.1"},
+    Bound{"safety.contactors.cycles.per_hour", "0", "1", "6", "7"},
+    Bound{"safety.contactors.cycles.per_day", "0", "1", "20", "21"},
     // rich-pack allows two attempts, and wants to wait for three seconds
-    Bound{"safety.contactors.precharge.attempts", "0", "1", "2", "3"}, Bound{"safety.contactors.open.min_wait_s", "2", "3", "30", "31"},
-    Bound{"mqtt.port", "0", "1", "65535", "65536"}, Bound{"mqtt.teleperiod_s", "3", "4", "3600", "3601"},
-    Bound{"mqtt.keep_alive_s", "0", "1", "65535", "65536"}, Bound{"mqtt.reconnect_s", "1", "2", "300", "301"},
-    Bound{"mqtt.value_interval_s", "0.9", "1", "3600", "3601"}, Bound{"mqtt.state_interval_s", "0.19", "0.2", "60", "60.1"},
-    Bound{"mqtt.state_refresh_s", "4.9", "5", "300", "301"}, Bound{"mqtt.cells_interval_s", "0.9", "1", "3600", "3601"},
+    Bound{"safety.contactors.precharge.attempts", "0", "1", "2", "3"},
+    Bound{"safety.contactors.open.min_wait_s", "2", "3", "30", "31"},
+    Bound{"mqtt.port", "0", "1", "65535", "65536"},
+    Bound{"mqtt.teleperiod_s", "3", "4", "3600", "3601"},
+    Bound{"mqtt.keep_alive_s", "0", "1", "65535", "65536"},
+    Bound{"mqtt.reconnect_s", "1", "2", "300", "301"},
+    Bound{"mqtt.value_interval_s", "0.9", "1", "3600", "3601"},
+    Bound{"mqtt.state_interval_s", "0.19", "0.2", "60", "60.1"},
+    Bound{"mqtt.state_refresh_s", "4.9", "5", "300", "301"},
+    Bound{"mqtt.cells_interval_s", "0.9", "1", "3600", "3601"},
 };
 
 std::string_view parent(std::string_view key) { return section_of(key); }
@@ -88,8 +126,10 @@ KeyValue other_value(const Key& key, const Config& config)
     }
     case KeyKind::choices: {
         auto words = std::get<std::vector<std::string>>(now);
-        if (words.size() > 1) words.pop_back();
-        else words.emplace_back("soc_override");
+        if (words.size() > 1)
+            words.pop_back();
+        else
+            words.emplace_back("soc_override");
         return words;
     }
     case KeyKind::curve: {
@@ -126,7 +166,8 @@ TEST_CASE("the smallest and the largest value of every number are taken, their n
             CHECK_FALSE(has_problem(loaded, b.key, "unknown key"));
         }
         const Loaded low = load_text(with(b.key, b.below));
-        const auto problem = std::find_if(low.problems.begin(), low.problems.end(), [&](const Problem& p) { return p.key == b.key; });
+        const auto problem =
+            std::find_if(low.problems.begin(), low.problems.end(), [&](const Problem& p) { return p.key == b.key; });
         REQUIRE(problem != low.problems.end());
         CHECK(problem->what.find(b.below) != std::string::npos);
         CHECK(problem->allowed.find(b.min) == 0);
@@ -135,9 +176,9 @@ TEST_CASE("the smallest and the largest value of every number are taken, their n
 
 TEST_CASE("every number of the table has its bounds tested")
 {
-    const std::set<std::string_view> no_page{
-        "battery.capacity_wh", "battery.voltage_min_v", "battery.voltage_max_v", "safety.soc.hysteresis_low_pct", "safety.soc.hysteresis_high_pct",
-        "safety.soc.taper_pct", "safety.contactors.break_current_a", "safety.inverter_link.lost_open_after_s", "safety.cell.deviation.knee_high_v",
+    const std::set<std::string_view> no_page{"battery.capacity_wh", "battery.voltage_min_v", "battery.voltage_max_v",
+        "safety.soc.hysteresis_low_pct", "safety.soc.hysteresis_high_pct", "safety.soc.taper_pct",
+        "safety.contactors.break_current_a", "safety.inverter_link.lost_open_after_s", "safety.cell.deviation.knee_high_v",
         "safety.cell.deviation.knee_low_v"};
     for (const Key& key : all_keys()) {
         if (key.kind != KeyKind::number || no_page.contains(key.name)) continue;
@@ -149,8 +190,9 @@ TEST_CASE("every number of the table has its bounds tested")
 // SAFE-060: the bounds of the cell follow the chemistry.
 TEST_CASE("the cell voltages of NMC have their own hard bounds")
 {
-    const std::string nmc = "battery:\n  protocol: poor-pack\n  interface: can0\n  max_charge_w: 5000\n  max_discharge_w: 5000\n  cells: 96\n"
-                            "  chemistry: nmc\ninverter:\n  protocol: quiet-inverter\n  interface: can1\n";
+    const std::string nmc =
+        "battery:\n  protocol: poor-pack\n  interface: can0\n  max_charge_w: 5000\n  max_discharge_w: 5000\n  cells: 96\n"
+        "  chemistry: nmc\ninverter:\n  protocol: quiet-inverter\n  interface: can1\n";
     for (const Key& key : all_keys()) {
         if (key.kind != KeyKind::number || key.bounds == BoundKind::own || key.looser != Looser::free) continue;
         CAPTURE(key.name);
@@ -197,11 +239,11 @@ TEST_CASE("every key of the table is read from the file, and changes its own fie
 // SAFE-241, SAFE-242, CONF-005: both lists, key by key.
 TEST_CASE("a change of bus, driver, battery, contactor mode, precharging or state directory needs a restart; every other is live")
 {
-    const std::set<std::string_view> restart{
-        "battery.protocol", "battery.interface", "battery.bitrate", "battery.chemistry", "battery.cells", "battery.capacity_wh",
-        "battery.voltage_min_v", "battery.voltage_max_v", "inverter.protocol", "inverter.interface", "inverter.bitrate", "contactors.mode",
-        "safety.mode", "safety.contactors.precharge.attempts", "safety.contactors.precharge.window_s", "safety.contactors.precharge.cooldown_s",
-        "safety.process.require_verification", "state_directory"};
+    const std::set<std::string_view> restart{"battery.protocol", "battery.interface", "battery.bitrate", "battery.chemistry",
+        "battery.cells", "battery.capacity_wh", "battery.voltage_min_v", "battery.voltage_max_v", "inverter.protocol",
+        "inverter.interface", "inverter.bitrate", "contactors.mode", "safety.mode", "safety.contactors.precharge.attempts",
+        "safety.contactors.precharge.window_s", "safety.contactors.precharge.cooldown_s", "safety.process.require_verification",
+        "state_directory"};
     const Config base = full_config();
     std::size_t found = 0;
     for (const Key& key : all_keys()) {

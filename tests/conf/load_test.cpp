@@ -1,6 +1,7 @@
+#include "conf/load.hpp"
+
 #include "conf/decimal.hpp"
 #include "conf/effective.hpp"
-#include "conf/load.hpp"
 #include "conf/yaml.hpp"
 #include "tests/conf/helpers.hpp"
 
@@ -41,8 +42,9 @@ TEST_CASE("numbers are decimal and exact")
     CHECK(base("0.001") == 1);
     CHECK(base("3.5000000") == 3500);
     CHECK(base("9223372036854775.807") == 9223372036854775807);
-    for (const std::string_view wrong : {"", "-", ".", "010", "00", "-01", "0x10", "0o17", "1e3", "1E3", "+1", "1.", ".5", "1.2.3", "1_000", "1,5", " 1", "1 ",
-                                         "inf", "nan", "0.0001", "9223372036854775.808", "92233720368547758070", "--1", "1-", "\xd9\xa1"}) {
+    for (const std::string_view wrong :
+        {"", "-", ".", "010", "00", "-01", "0x10", "0o17", "1e3", "1E3", "+1", "1.", ".5", "1.2.3", "1_000", "1,5", " 1", "1 ",
+            "inf", "nan", "0.0001", "9223372036854775.808", "92233720368547758070", "--1", "1-", "\xd9\xa1"}) {
         CAPTURE(wrong);
         CHECK_FALSE(base(wrong).has_value());
     }
@@ -55,8 +57,10 @@ TEST_CASE("numbers are decimal and exact")
 // CONF-002
 TEST_CASE("yes, no, on and off are booleans where a boolean is expected, and words elsewhere")
 {
-    for (const std::string word : {"true", "yes", "on", "True", "YES", "On"}) CHECK(config_of(with("safety.insulation.required", word)).safety.insulation.required);
-    for (const std::string word : {"false", "no", "off", "False", "NO", "Off"}) CHECK_FALSE(config_of(with("safety.soc.required", word)).safety.soc.required);
+    for (const std::string word : {"true", "yes", "on", "True", "YES", "On"})
+        CHECK(config_of(with("safety.insulation.required", word)).safety.insulation.required);
+    for (const std::string word : {"false", "no", "off", "False", "NO", "Off"})
+        CHECK_FALSE(config_of(with("safety.soc.required", word)).safety.soc.required);
     for (const std::string word : {"y", "n", "t", "1", "0", "tRue", "oN", "\"true\""}) {
         CAPTURE(word);
         CHECK_FALSE(load_text(with("safety.soc.required", word)).config.has_value());
@@ -96,7 +100,8 @@ TEST_CASE("definitions come from -D first, then from the environment")
     CHECK(has_problem(load(with_broker + "  password: ${C}\n", "f", catalogue(), d), "mqtt.password", "C is not defined"));
     CHECK(has_problem(load(with_broker + "  password: ${}\n", "f", catalogue(), d), "mqtt.password", "cannot be a name"));
     CHECK(has_problem(load(with_broker + "  password: ${1A}\n", "f", catalogue(), d), "mqtt.password", "cannot be a name"));
-    for (const std::string wrong : {"$", "a$", "$A", "${A", "$ {A}"}) CHECK(has_problem(load(with_broker + "  password: " + wrong + "\n", "f", catalogue(), d), "mqtt.password", "a single $"));
+    for (const std::string wrong : {"$", "a$", "$A", "${A", "$ {A}"})
+        CHECK(has_problem(load(with_broker + "  password: " + wrong + "\n", "f", catalogue(), d), "mqtt.password", "a single $"));
 }
 
 // CONF-003
@@ -111,7 +116,9 @@ TEST_CASE("the environment of the process is used unless something else is said"
 // CONF-003
 TEST_CASE("what a definition puts in stays one value: no key, no list, no second replacement")
 {
-    const Definitions d{.given = {{"KEYS", "x\n  port: 1\n"}, {"LIST", "[a, b]"}, {"AGAIN", "${KEYS}"}, {"EMPTY", ""}, {"PORT", "1884"}, {"NULL", "null"}}, .environment = {}};
+    const Definitions d{.given = {{"KEYS", "x\n  port: 1\n"}, {"LIST", "[a, b]"}, {"AGAIN", "${KEYS}"}, {"EMPTY", ""},
+                            {"PORT", "1884"}, {"NULL", "null"}},
+        .environment = {}};
     CHECK_FALSE(load(with_broker + "  topic: ${KEYS}\n", "f", catalogue(), d).config.has_value());
     CHECK(config_of(with_broker + "  password: ${LIST}\n", d).mqtt->password == "[a, b]");
     CHECK(config_of(with_broker + "  password: ${AGAIN}\n", d).mqtt->password == "${KEYS}");
@@ -127,8 +134,9 @@ TEST_CASE("what a definition puts in stays one value: no key, no list, no second
 TEST_CASE("no problem ever shows a password")
 {
     const Definitions d{.given = {{"SECRET", "hunter2"}}, .environment = {}};
-    for (const std::string& text : {with_broker + "  password: [hunter2]\n", with_broker + "  password: {hunter2: 1}\n", with_broker + "  password: \"hunter2\\x01\"\n",
-                                    with_broker + "  password: hunter2$\n", with_broker + "  port: ${SECRET}\n", with_broker + "  topic: hunter3\n  password: hunter2\n  password_file: /x\n"}) {
+    for (const std::string& text : {with_broker + "  password: [hunter2]\n", with_broker + "  password: {hunter2: 1}\n",
+             with_broker + "  password: \"hunter2\\x01\"\n", with_broker + "  password: hunter2$\n",
+             with_broker + "  port: ${SECRET}\n", with_broker + "  topic: hunter3\n  password: hunter2\n  password_file: /x\n"}) {
         const Loaded loaded = load(text, "f", catalogue(), d);
         CHECK_FALSE(loaded.config.has_value());
         CHECK(lines_of(loaded.problems).find("hunter2") == std::string::npos);
@@ -152,7 +160,10 @@ TEST_CASE("a file of 1 MiB is read, one byte more is not")
 // CONF-006
 TEST_CASE("sixteen levels are read, seventeen are not")
 {
-    const auto nest = [](int levels) { return short_config + "log: {level: " + std::string(static_cast<std::size_t>(levels - 2), '[') + std::string(static_cast<std::size_t>(levels - 2), ']') + "}\n"; };
+    const auto nest = [](int levels) {
+        return short_config + "log: {level: " + std::string(static_cast<std::size_t>(levels - 2), '[') +
+            std::string(static_cast<std::size_t>(levels - 2), ']') + "}\n";
+    };
     CHECK(has_problem(load_text(nest(16)), "log.level", "a list where a value belongs"));
     CHECK(has_problem(load_text(nest(17)), "", "nested deeper than 16"));
     CHECK(has_problem(load_text(nest(100'000)), "", "nested deeper than 16"));
@@ -163,7 +174,8 @@ TEST_CASE("sixteen levels are read, seventeen are not")
 TEST_CASE("hostile files are refused in no time")
 {
     std::string laughs = short_config + "a: &a [lol, lol, lol, lol, lol, lol, lol, lol, lol]\n";
-    for (char c = 'b'; c < 'z'; ++c) laughs += fmt::format("{0}: &{0} [*{1}, *{1}, *{1}, *{1}, *{1}, *{1}, *{1}, *{1}, *{1}]\n", c, static_cast<char>(c - 1));
+    for (char c = 'b'; c < 'z'; ++c)
+        laughs += fmt::format("{0}: &{0} [*{1}, *{1}, *{1}, *{1}, *{1}, *{1}, *{1}, *{1}, *{1}]\n", c, static_cast<char>(c - 1));
     CHECK_FALSE(load_text(laughs).config.has_value());
     std::string keys = short_config;
     for (int i = 0; i < 20'000; ++i) keys += fmt::format("k{}: 1\n", i);
@@ -182,17 +194,18 @@ TEST_CASE("a file from Windows is read like any other, with the same columns")
 TEST_CASE("columns count characters, not bytes")
 {
     const Loaded loaded = load_text(short_config + "log: {\"äöü\": 1, level: x}\n");
-    CHECK(lines_of(loaded.problems) == "test.yaml:7:7: log.äöü: unknown key (known: level)\n"
-                                       "test.yaml:7:24: log.level: 'x' is not known (error, warn, info, debug)\n");
+    CHECK(lines_of(loaded.problems) ==
+        "test.yaml:7:7: log.äöü: unknown key (known: level)\n"
+        "test.yaml:7:24: log.level: 'x' is not known (error, warn, info, debug)\n");
 }
 
 // Section 4 of the safety rules: chemistry, then drivers, then the file.
 TEST_CASE("the file goes over the driver, the driver over the chemistry")
 {
     const Config plain = config_of(short_config);
-    CHECK(plain.safety.cell.block_high == 3620_mV);       // rich-pack
-    CHECK(plain.safety.cell.block_low == 2800_mV);        // LFP
-    CHECK(plain.safety.inverter_link.lost == 90s);        // rich-inverter
+    CHECK(plain.safety.cell.block_high == 3620_mV);  // rich-pack
+    CHECK(plain.safety.cell.block_low == 2800_mV);   // LFP
+    CHECK(plain.safety.inverter_link.lost == 90s);   // rich-inverter
     CHECK(plain.safety.contactors.mode == ContactorMode::bms_command);
     CHECK(config_of(with("battery.options.modules", "5")).safety.cell.block_high == 3610_mV);
     CHECK(config_of(with("safety.cell.block_high.set_v", "3.6")).safety.cell.block_high == 3600_mV);
@@ -208,7 +221,9 @@ TEST_CASE("options that are not written have the driver's defaults, in their typ
     CHECK(o.get<double>("margin_v") == 2.0);
     CHECK(o.get<std::string>("label").empty());
     CHECK(o.get<std::string>("shade") == "light");
-    const Options changed = config_of(with("battery.options", "{polls: no, modules: 8, margin_v: 10.5, label: \"a b\", shade: dark, tint: \"\"}")).battery.options;
+    const Options changed =
+        config_of(with("battery.options", "{polls: no, modules: 8, margin_v: 10.5, label: \"a b\", shade: dark, tint: \"\"}"))
+            .battery.options;
     CHECK_FALSE(changed.get<bool>("polls"));
     CHECK(changed.get<std::int64_t>("modules") == 8);
     CHECK(changed.get<double>("margin_v") == 10.5);
@@ -261,7 +276,8 @@ TEST_CASE("with black start, or an inverter whose silence means nothing, contact
 {
     CHECK(config_of(short_config).safety.inverter_link.lost_open_after == 60s);
     CHECK(config_of(with("safety.inverter_link.black_start", "true")).safety.inverter_link.lost_open_after == for_ever);
-    CHECK(config_of(short_config + "safety: {inverter_link: {black_start: true, lost_open_after_s: 60}}\n").safety.inverter_link.lost_open_after == 60s);
+    CHECK(config_of(short_config + "safety: {inverter_link: {black_start: true, lost_open_after_s: 60}}\n")
+              .safety.inverter_link.lost_open_after == 60s);
     std::string quiet = short_config;
     quiet.replace(quiet.find("rich-inverter"), 13, "quiet-inverter");
     CHECK(config_of(quiet).safety.inverter_link.lost_open_after == for_ever);
@@ -296,7 +312,8 @@ TEST_CASE("checks that are switched off are listed, and only they")
 TEST_CASE("no key switches off a class of faults")
 {
     for (const Key& key : all_keys())
-        for (const std::string_view word : {"disable", "ignore", "skip", "enable", "suppress"}) CHECK(key.name.find(word) == std::string_view::npos);
+        for (const std::string_view word : {"disable", "ignore", "skip", "enable", "suppress"})
+            CHECK(key.name.find(word) == std::string_view::npos);
 }
 
 TEST_CASE("numbers of a driver that break the bounds of another chemistry are not taken over in silence")

@@ -1,4 +1,5 @@
 #include "conf/reload.hpp"
+
 #include "tests/conf/helpers.hpp"
 
 #include <doctest/doctest.h>
@@ -41,7 +42,8 @@ TEST_CASE("numbers that follow from an option are named beside it")
 // SAFE-242
 TEST_CASE("another protocol needs a restart")
 {
-    const std::string other = "battery:\n  protocol: rich-pack\n  interface: can0\ninverter:\n  protocol: quiet-inverter\n  interface: can1\n";
+    const std::string other =
+        "battery:\n  protocol: rich-pack\n  interface: can0\ninverter:\n  protocol: quiet-inverter\n  interface: can1\n";
     const ReloadPlan plan = compare(config_of(short_config), config_of(other));
     CHECK(plan.restart_required.front() == "inverter.protocol");
 }
