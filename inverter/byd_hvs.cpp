@@ -19,8 +19,16 @@ namespace {
 
 // The messages we send, in the order of the identification burst.
 enum Slot : std::size_t {
-    slot_identity, slot_serial, slot_vendor, slot_product, slot_limits = slot_product + product_pieces, slot_charge_state, slot_measurements,
-    slot_temperatures, slot_counters, slot_count
+    slot_identity,
+    slot_serial,
+    slot_vendor,
+    slot_product,
+    slot_limits = slot_product + product_pieces,
+    slot_charge_state,
+    slot_measurements,
+    slot_temperatures,
+    slot_counters,
+    slot_count
 };
 constexpr std::array<Duration, slot_count> periods = [] {
     std::array<Duration, slot_count> p{};
@@ -32,10 +40,10 @@ constexpr std::array<Duration, slot_count> periods = [] {
     return p;
 }();
 
-constexpr Duration spacing = 100ms;       // two frames of one id (SAFE-091)
+constexpr Duration spacing = 100ms;  // two frames of one id (SAFE-091)
 // An extra 0x110 may follow a cyclic one almost at once: only extra ones keep 100 ms among themselves.
 constexpr Duration limits_spacing = 5ms;
-constexpr Duration look_again = 100ms;    // at the latest, while we talk
+constexpr Duration look_again = 100ms;  // at the latest, while we talk
 constexpr Percent soc_full = 100_pct, soc_empty = 0_pct;
 
 // Voltages of a window in steps of the wire, or nothing when it is none.
@@ -49,8 +57,8 @@ Identity identity_of(const PackFacts& facts, std::int64_t modules_wanted, Energy
     const Voltage nominal = facts.voltage_nominal.value_or((*facts.voltage_max + *facts.voltage_min) / 2);
     const std::int64_t counted = facts.energy_rated->in(per_module.milli());
     return {.energy_rated = *facts.energy_rated,
-            .voltage_nominal = nominal,
-            .modules = modules_wanted > 0 ? modules_wanted : std::max<std::int64_t>(counted, 2)};
+        .voltage_nominal = nominal,
+        .modules = modules_wanted > 0 ? modules_wanted : std::max<std::int64_t>(counted, 2)};
 }
 
 class Driver final : public InverterDriver {
@@ -86,7 +94,10 @@ private:
 
     bool limit_fell() const;
     bool bursting() const { return burst_next_ < slot_count; }
-    bool talking() const { return state_.phase == InverterPhase::hold || state_.phase == InverterPhase::run || state_.phase == InverterPhase::fault; }
+    bool talking() const
+    {
+        return state_.phase == InverterPhase::hold || state_.phase == InverterPhase::run || state_.phase == InverterPhase::fault;
+    }
     Instant earliest(Slot slot) const { return last_[slot] ? *last_[slot] + spacing : Instant::min(); }
     Instant extra_due() const;
     Instant cyclic_due(Slot slot) const;
@@ -102,24 +113,24 @@ private:
     Energy energy_per_module_;
 
     // Heard and not yet answered.
-    bool spoken_ = false;   // any sign of life since we fell silent
-    bool asked_ = false;    // 0x151 with bit 0
+    bool spoken_ = false;  // any sign of life since we fell silent
+    bool asked_ = false;   // 0x151 with bit 0
 
     Held ready_;
-    std::optional<Identity> identity_;   // of the first burst, for the life of the program
-    std::optional<Window> window_;       // the last sane one, margins applied
+    std::optional<Identity> identity_;  // of the first burst, for the life of the program
+    std::optional<Window> window_;      // the last sane one, margins applied
     Measured shown_;
     std::optional<Percent> override_, override_sent_;
     bool voltage_fresh_ = false;
-    Limits limits_;                      // what the next 0x110 says
+    Limits limits_;  // what the next 0x110 says
 
     std::size_t burst_next_ = slot_count;
     bool burst_again_ = false;
     Instant burst_at_{};
-    std::array<std::optional<Instant>, slot_count> last_{};   // sent, since we began to talk or before
-    std::array<std::optional<Instant>, slot_count> due_{};    // next beat of the cyclic ones
-    std::optional<Limits> limits_sent_;                       // since we began to talk
-    std::optional<Instant> extra_at_;                         // the last 0x110 out of its cycle
+    std::array<std::optional<Instant>, slot_count> last_{};  // sent, since we began to talk or before
+    std::array<std::optional<Instant>, slot_count> due_{};   // next beat of the cyclic ones
+    std::optional<Limits> limits_sent_;                      // since we began to talk
+    std::optional<Instant> extra_at_;                        // the last 0x110 out of its cycle
 };
 
 Driver::Driver(const Options& o)
@@ -149,7 +160,8 @@ Driver::Driver(const Options& o)
 
 Heard Driver::on_frame(const CanFrame& f, Instant at)
 {
-    const bool ours = f.id == hello.id || f.id == inverter_dc.id || f.id == inverter_soc_echo.id || f.id == inverter_clock.id || f.id == inverter_alive.id;
+    const bool ours = f.id == hello.id || f.id == inverter_dc.id || f.id == inverter_soc_echo.id || f.id == inverter_clock.id ||
+        f.id == inverter_alive.id;
     if (f.extended || !ours) return Heard::not_mine;
     if (f.len != hello.len) return Heard::bad_length;
 
@@ -177,7 +189,7 @@ Heard Driver::on_hello(const CanFrame& f)
         ++state_.requests;
         return Heard::used;
     }
-    if (what != 0) return Heard::implausible;   // nobody has seen such a one
+    if (what != 0) return Heard::implausible;  // nobody has seen such a one
     std::array<char, piece_length> brand{};
     std::transform(f.data.begin() + 1, f.data.end(), brand.begin(), [](std::uint8_t c) { return static_cast<char>(c); });
     Text<16> name;
@@ -208,8 +220,8 @@ bool Driver::must_be_silent(const Verdict& v) const
 
 bool Driver::can_identify(const Verdict& v, const BatteryState& b) const
 {
-    return v.battery_valid && v.pack.energy_rated && v.pack.voltage_max && v.pack.voltage_min && window_ && b.voltage.last() && b.soc.last()
-        && b.temperature_max.last() && b.temperature_min.last();
+    return v.battery_valid && v.pack.energy_rated && v.pack.voltage_max && v.pack.voltage_min && window_ && b.voltage.last() &&
+        b.soc.last() && b.temperature_max.last() && b.temperature_min.last();
 }
 
 void Driver::fall_silent()
@@ -257,9 +269,12 @@ void Driver::advance(const InverterView& view, Instant now)
     }
     asked_ = false;
 
-    if (state_.phase == InverterPhase::hold && ready_.for_at_least(v.ready, ready_time_, now)) go(InverterPhase::run);
-    else if (state_.phase == InverterPhase::run && !v.ready) go(InverterPhase::fault);
-    else if (state_.phase == InverterPhase::fault && ready_.for_at_least(v.ready, ready_time_, now)) go(InverterPhase::hold);
+    if (state_.phase == InverterPhase::hold && ready_.for_at_least(v.ready, ready_time_, now))
+        go(InverterPhase::run);
+    else if (state_.phase == InverterPhase::run && !v.ready)
+        go(InverterPhase::fault);
+    else if (state_.phase == InverterPhase::fault && ready_.for_at_least(v.ready, ready_time_, now))
+        go(InverterPhase::hold);
 }
 
 // ---- what to say ----
@@ -276,7 +291,7 @@ void Driver::look(const InverterView& view, Instant now)
     if (const auto t = b.temperature_min.last()) shown_.temperature_min = *t;
     const TemperatureStep half = (shown_.temperature_max - shown_.temperature_min) / 2;
     shown_.temperature_avg = b.temperature_avg.fresh(now).value_or(shown_.temperature_min + half);
-    shown_.soh = b.soh.last().value_or(100_pct);   // what emulators send for a battery that does not tell
+    shown_.soh = b.soh.last().value_or(100_pct);  // what emulators send for a battery that does not tell
 
     look_at_window(view.verdict);
     limits_ = limits_now(view.verdict);
@@ -293,8 +308,10 @@ void Driver::look_at_window(const Verdict& v)
     const Voltage upper = v.voltage_max_asked ? *v.voltage_max : *v.voltage_max - margin_;
     const Window inside{upper.down_in(wire_step_milli), (*v.voltage_min + margin_).up_in(wire_step_milli)};
     const Window whole{v.voltage_max->down_in(wire_step_milli), v.voltage_min->up_in(wire_step_milli)};
-    if (inside.sane()) window_ = inside;
-    else if (whole.sane()) window_ = whole;
+    if (inside.sane())
+        window_ = inside;
+    else if (whole.sane())
+        window_ = whole;
 }
 
 Limits Driver::limits_now(const Verdict& v) const
@@ -307,7 +324,8 @@ Limits Driver::limits_now(const Verdict& v) const
     if (!window_) return l;
     l.voltage_max = window_->max;
     l.voltage_min = window_->min;
-    if (narrow_window_ && voltage_fresh_ && (state_.phase == InverterPhase::run || state_.phase == InverterPhase::fault)) narrow(l);
+    if (narrow_window_ && voltage_fresh_ && (state_.phase == InverterPhase::run || state_.phase == InverterPhase::fault))
+        narrow(l);
     return l;
 }
 
@@ -521,14 +539,17 @@ void adjust(const InverterConfig& config, SafetyConfig& safety)
 extern const InverterDriverInfo byd_hvs_driver;
 const InverterDriverInfo byd_hvs_driver{
     .name = "byd-hvs",
-    .models = "inverters set to BYD Battery-Box Premium HVS or HVM on CAN: GoodWe, Deye/Sunsynk HV, Solis HV, Sungrow SH, Afore, Ingeteam",
+    .models = "inverters set to BYD Battery-Box Premium HVS or HVM on CAN: GoodWe, Deye/Sunsynk HV, Solis HV, Sungrow SH, Afore, "
+              "Ingeteam",
     .verified = Verification::replay,
-    .make = [](const InverterConfig& config) -> std::unique_ptr<InverterDriver> { return std::make_unique<byd_hvs::Driver>(config.options); },
+    .make = [](const InverterConfig& config) -> std::unique_ptr<InverterDriver> {
+        return std::make_unique<byd_hvs::Driver>(config.options);
+    },
     .adjust = byd_hvs::adjust,
     .options = byd_hvs::options,
-    .messages = message_views<byd_hvs::limits, byd_hvs::charge_state, byd_hvs::measurements, byd_hvs::temperatures, byd_hvs::counters,
-                              byd_hvs::identity, byd_hvs::serial_number, byd_hvs::vendor, byd_hvs::product, byd_hvs::hello, byd_hvs::inverter_dc,
-                              byd_hvs::inverter_soc_echo, byd_hvs::inverter_clock, byd_hvs::inverter_alive>,
+    .messages = message_views<byd_hvs::limits, byd_hvs::charge_state, byd_hvs::measurements, byd_hvs::temperatures,
+        byd_hvs::counters, byd_hvs::identity, byd_hvs::serial_number, byd_hvs::vendor, byd_hvs::product, byd_hvs::hello,
+        byd_hvs::inverter_dc, byd_hvs::inverter_soc_echo, byd_hvs::inverter_clock, byd_hvs::inverter_alive>,
     .receives = byd_hvs::receives,
     .sends = byd_hvs::sends,
     .values = byd_hvs::values,

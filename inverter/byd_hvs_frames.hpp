@@ -12,7 +12,7 @@ namespace batgw::byd_hvs {
 // What an inverter stores the first time it sees it: does not change while the program runs (SAFE-116).
 struct Identity {
     Energy energy_rated;
-    Voltage voltage_nominal;   // middle of the design window
+    Voltage voltage_nominal;  // middle of the design window
     std::int64_t modules = 2;
     // Full capacity, as the inverter is told: does not move with the state of charge.
     Charge full() const;
@@ -27,8 +27,8 @@ struct Limits {
 
 struct Measured {
     Voltage voltage;
-    Current current;           // positive charges, here and on this wire
-    Percent soc;               // as shown: may be an override
+    Current current;  // positive charges, here and on this wire
+    Percent soc;      // as shown: may be an override
     Percent soh;
     Temperature temperature_max, temperature_min, temperature_avg;
 };

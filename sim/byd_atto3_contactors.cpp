@@ -16,7 +16,8 @@ constexpr double low_current_a = 2.5;
 std::optional<PowerMode> mode_of(const CanFrame& f)
 {
     for (std::size_t m = 0; m < byd_atto3::power_mode_bytes.size(); ++m)
-        if (std::equal(byd_atto3::power_mode_bytes[m].begin(), byd_atto3::power_mode_bytes[m].end(), f.data.begin())) return static_cast<PowerMode>(m);
+        if (std::equal(byd_atto3::power_mode_bytes[m].begin(), byd_atto3::power_mode_bytes[m].end(), f.data.begin()))
+            return static_cast<PowerMode>(m);
     return std::nullopt;
 }
 
@@ -31,8 +32,10 @@ void Atto3Contactors::on_frame(const CanFrame& f, Instant at)
         mode_frames_ = 0;
         return;
     }
-    if (f.id == byd_atto3::power_mode.id) on_power_mode(f, at);
-    else on_link_report(f, at);
+    if (f.id == byd_atto3::power_mode.id)
+        on_power_mode(f, at);
+    else
+        on_link_report(f, at);
 }
 
 void Atto3Contactors::on_power_mode(const CanFrame& f, Instant at)
@@ -120,9 +123,12 @@ void Atto3Contactors::close_by_itself()
 void Atto3Contactors::advance(Instant now, double pack_v, double current_a, bool may_close)
 {
     if (mode_ && now - mode_at_ > car_gone) mode_frames_ = 0;
-    if (stage_ == Stage::open) while_open(now, may_close);
-    else if (stage_ == Stage::closed) while_closed(now, pack_v, current_a);
-    else while_closing(now, pack_v, may_close);
+    if (stage_ == Stage::open)
+        while_open(now, may_close);
+    else if (stage_ == Stage::closed)
+        while_closed(now, pack_v, current_a);
+    else
+        while_closing(now, pack_v, may_close);
     link_seen_ = link_frames_;
 }
 
@@ -131,7 +137,7 @@ void Atto3Contactors::while_open(Instant now, bool may_close)
     const bool asked = mode_ == PowerMode::close && mode_frames_ >= frames_to_believe && !refused_;
     const bool link_reported = link_v_ && now - link_at_ <= link_gone;
     if (!asked || !link_reported || !may_close) return;
-    if (*link_v_ > idle_link_v) {   // a charged link before precharge: not without my resistor
+    if (*link_v_ > idle_link_v) {  // a charged link before precharge: not without my resistor
         ++counts_.refused_early_link;
         refused_ = true;
         return;
@@ -149,8 +155,10 @@ void Atto3Contactors::while_closing(Instant now, double pack_v, bool may_close)
             ++counts_.refused_early_link;
             return open(0);
         }
-        if (age >= precharge_after) go(Stage::precharging, now);
-        else if (age >= begin_after) stage_ = Stage::begun;
+        if (age >= precharge_after)
+            go(Stage::precharging, now);
+        else if (age >= begin_after)
+            stage_ = Stage::begun;
         return;
     }
     if (link_seen_ != link_frames_) link_match_frames_ = std::abs(*link_v_ - pack_v) <= link_match_v ? link_match_frames_ + 1 : 0;
@@ -173,7 +181,8 @@ void Atto3Contactors::while_closed(Instant now, double pack_v, double current_a)
     if (by_itself_) return;
     // A parked car: no reason to stay closed, loaded or not.
     if (heard && mode_ == PowerMode::standby && mode_frames_ >= frames_to_mind) return open(current_a);
-    if (link_v_ && link_seen_ != link_frames_) link_far_frames_ = std::abs(*link_v_ - pack_v) > link_far_v ? link_far_frames_ + 1 : 0;
+    if (link_v_ && link_seen_ != link_frames_)
+        link_far_frames_ = std::abs(*link_v_ - pack_v) > link_far_v ? link_far_frames_ + 1 : 0;
     if (link_far_frames_ < frames_to_mind) return;
     ++counts_.link_far;
     open(current_a);

@@ -24,30 +24,30 @@ public:
 
     Stage stage() const { return stage_; }
     Connection connection() const;
-    std::uint8_t bits() const;       // b0 of 0x344
-    std::uint8_t progress() const;   // b1 of 0x344
+    std::uint8_t bits() const;      // b0 of 0x344
+    std::uint8_t progress() const;  // b1 of 0x344
 
     void set_trouble(Trouble t) { trouble_ = t; }
     void open_by_itself(double current_a) { open(current_a); }
-    void close_by_itself();   // and stays so until a car that holds it has come and gone
+    void close_by_itself();  // and stays so until a car that holds it has come and gone
 
     // What happened, since start.
     struct Counts {
         unsigned bad_checksums = 0, bad_counters = 0;
         unsigned closings = 0, openings = 0, opened_under_load = 0;
-        unsigned refused_early_link = 0;    // a charged link was reported before precharge had begun: P1A3400
-        unsigned precharge_failures = 0;    // likewise stored
-        unsigned link_far = 0;              // opened because the reported link voltage was far off
-        unsigned acknowledge_alone = 0;     // without a shutdown before
+        unsigned refused_early_link = 0;  // a charged link was reported before precharge had begun: P1A3400
+        unsigned precharge_failures = 0;  // likewise stored
+        unsigned link_far = 0;            // opened because the reported link voltage was far off
+        unsigned acknowledge_alone = 0;   // without a shutdown before
     };
     const Counts& counts() const { return counts_; }
 
     static constexpr Duration car_gone = 500ms, link_gone = 500ms;
-    static constexpr Duration frames_lost = 120ms;   // a longer gap: some were lost on the way, the counter may have moved on
-    static constexpr Duration begin_after = 60ms, precharge_after = 80ms;   // of the first CLOSE
+    static constexpr Duration frames_lost = 120ms;  // a longer gap: some were lost on the way, the counter may have moved on
+    static constexpr Duration begin_after = 60ms, precharge_after = 80ms;  // of the first CLOSE
     static constexpr Duration precharge_min = 300ms, precharge_max = 5s;
-    static constexpr Duration open_after = 150ms;                           // of the first ACK: seen in a car log
-    static constexpr Duration open_alone_after = 1s;                        // without a shutdown before it: a guess
+    static constexpr Duration open_after = 150ms;     // of the first ACK: seen in a car log
+    static constexpr Duration open_alone_after = 1s;  // without a shutdown before it: a guess
     static constexpr double idle_link_v = 30.0, link_match_v = 15.0, link_far_v = 60.0;
 
 private:
@@ -66,16 +66,16 @@ private:
 
     std::optional<byd_atto3::PowerMode> mode_;
     Instant mode_at_{}, mode_since_{};
-    unsigned mode_frames_ = 0;              // in a row, right and the same
+    unsigned mode_frames_ = 0;  // in a row, right and the same
     std::optional<std::int64_t> counter_;
     std::optional<double> link_v_;
     Instant link_at_{};
     unsigned link_far_frames_ = 0, link_match_frames_ = 0, link_frames_ = 0, link_seen_ = 0;
     std::optional<Instant> shutdown_seen_;
-    bool ready_to_drive_ = false;           // HOLD heard since closing
+    bool ready_to_drive_ = false;  // HOLD heard since closing
     bool acknowledge_counted_ = false;
     bool by_itself_ = false;
-    bool refused_ = false;                  // this request was refused: another must come
+    bool refused_ = false;  // this request was refused: another must come
 };
 
 }  // namespace batgw::sim

@@ -45,28 +45,21 @@ BydAtto3Pack::BydAtto3Pack(const BatteryChoice& choice)
           .seed = choice.seed}},
       uds_{[this](std::uint16_t did) { return lookup(did); }},
       jobs_{job_table()}
-{
-}
+{}
 
 std::vector<BydAtto3Pack::Job> BydAtto3Pack::job_table()
 {
     using P = BydAtto3Pack;
     return {
-        {101ms, &P::send_measurements},         // documented
-        {100ms, &P::send_limits},               // documented
-        {100ms, &P::send_contactors},           // thought to be about this
-        {100ms, &P::send_cells},                // a guess: a page each, 4.2 s for 126 cells
-        {200ms, &P::send_voltage},              // a guess, as are all without a word
-        {500ms, &P::send_outside},
-        {1s, &P::send_cell_extremes},           // documented
-        {1s, &P::send_temperature_extremes},    // documented
-        {1s, &P::send_insulation},
-        {1s, &P::send_sensors},
-        {1s, &P::send_ambient},
-        {1s, &P::send_charging},
-        {1s, &P::send_identity},
-        {1s, &P::send_alive},
-        {5s, &P::send_rare},                    // documented
+        {101ms, &P::send_measurements},                           // documented
+        {100ms, &P::send_limits},                                 // documented
+        {100ms, &P::send_contactors},                             // thought to be about this
+        {100ms, &P::send_cells},                                  // a guess: a page each, 4.2 s for 126 cells
+        {200ms, &P::send_voltage},                                // a guess, as are all without a word
+        {500ms, &P::send_outside}, {1s, &P::send_cell_extremes},  // documented
+        {1s, &P::send_temperature_extremes},                      // documented
+        {1s, &P::send_insulation}, {1s, &P::send_sensors}, {1s, &P::send_ambient}, {1s, &P::send_charging},
+        {1s, &P::send_identity}, {1s, &P::send_alive}, {5s, &P::send_rare},  // documented
     };
 }
 
@@ -109,13 +102,17 @@ void BydAtto3Pack::live(Instant now)
     model_.advance(seconds, flowing_a());
     if (!coupled_ && seconds > 0) {
         const double pack = model_.pack_voltage();
-        if (connection() == Connection::closed) output_v_ = pack;
-        else if (connection() == Connection::precharge) output_v_ += (pack - output_v_) * (1.0 - std::exp(-seconds / precharge_tau_s));
-        else output_v_ *= std::exp(-seconds / bleed_tau_s);
+        if (connection() == Connection::closed)
+            output_v_ = pack;
+        else if (connection() == Connection::precharge)
+            output_v_ += (pack - output_v_) * (1.0 - std::exp(-seconds / precharge_tau_s));
+        else
+            output_v_ *= std::exp(-seconds / bleed_tau_s);
     }
     contactors_.advance(now, model_.pack_voltage(), flowing_a(), !crashed_);
     const auto& c = contactors_.counts();
-    if (c.refused_early_link + c.precharge_failures > seen_.refused_early_link + seen_.precharge_failures) store("P1A3400", false);
+    if (c.refused_early_link + c.precharge_failures > seen_.refused_early_link + seen_.precharge_failures)
+        store("P1A3400", false);
     seen_ = c;
 }
 
@@ -233,7 +230,7 @@ void BydAtto3Pack::send_temperature_extremes(Outbox& out)
     layout::hottest_sensor.put(f, hot + 1);
     layout::temperature_max.put(f, quantity<Temperature>(model_.temperature(hot)));
     layout::soc.put(f, quantity<Percent>(shown_soc()));
-    f.data[5] |= 0xF0;   // seen on packs: the field has only 12 bits
+    f.data[5] |= 0xF0;  // seen on packs: the field has only 12 bits
     layout::temperature_avg.put(f, quantity<Temperature>(sum / model_.sensors()));
     emit(f, out);
 }
@@ -274,12 +271,15 @@ void BydAtto3Pack::send_cells(Outbox& out)
     const auto per_page = static_cast<unsigned>(layout::cells_per_page);
     for (unsigned k = 0; k < per_page; ++k) {
         const unsigned i = cell_page_ * per_page + k;
-        if (i < model_.cells()) layout::page_cells[k].put(f, quantity<Voltage>(model_.cell_voltage(i)));
-        else write_raw(f, layout::page_cells[k].bits, layout::no_such_cell);
+        if (i < model_.cells())
+            layout::page_cells[k].put(f, quantity<Voltage>(model_.cell_voltage(i)));
+        else
+            write_raw(f, layout::page_cells[k].bits, layout::no_such_cell);
     }
     emit(f, out);
-    const unsigned pages = std::min((model_.cells() + per_page - 1) / per_page + 1, static_cast<unsigned>(layout::most_cells) / per_page);
-    cell_page_ = (cell_page_ + 1) % pages;   // one page more than has cells, all of it absent
+    const unsigned pages =
+        std::min((model_.cells() + per_page - 1) / per_page + 1, static_cast<unsigned>(layout::most_cells) / per_page);
+    cell_page_ = (cell_page_ + 1) % pages;  // one page more than has cells, all of it absent
 }
 
 void BydAtto3Pack::send_ambient(Outbox& out)
@@ -308,8 +308,8 @@ void BydAtto3Pack::send_identity(Outbox& out)
 void BydAtto3Pack::send_alive(Outbox& out)
 {
     for (const std::uint32_t id : {0x244U, 0x286U, 0x334U, 0x34AU, 0x445U}) emit(raw(id, {}), out);
-    emit(raw(0x338, {0, 0, 0, 0, 0x88, 0x13}), out);   // 5000, constant
-    emit(raw(0x360, {turn_++}), out);                  // a counter of something
+    emit(raw(0x338, {0, 0, 0, 0, 0x88, 0x13}), out);  // 5000, constant
+    emit(raw(0x360, {turn_++}), out);                 // a counter of something
     emit(raw(0x43B, {1, 61, 2, 60, 0, static_cast<std::uint8_t>(std::lround(shown_soc())), 98}), out);
     emit(raw(0x47B, {0x01, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF}), out, false);
 }
@@ -419,8 +419,8 @@ std::string BydAtto3Pack::command(std::string_view line)
 std::string BydAtto3Pack::status() const
 {
     constexpr std::array<std::string_view, 5> stages{"open", "asked", "begun", "precharging", "closed"};
-    return text_of(model_.pack_voltage(), 1) + " V " + text_of(flowing_a(), 1) + " A " + text_of(model_.soc() * 100.0, 1) + " % contactors " +
-        std::string{stages[static_cast<std::size_t>(contactors_.stage())]};
+    return text_of(model_.pack_voltage(), 1) + " V " + text_of(flowing_a(), 1) + " A " + text_of(model_.soc() * 100.0, 1) +
+        " % contactors " + std::string{stages[static_cast<std::size_t>(contactors_.stage())]};
 }
 
 bool BydAtto3Pack::do_help(const Words&)
@@ -484,8 +484,10 @@ bool BydAtto3Pack::do_corrupt(const Words& w)
     const auto id = identifier_of(w[1]);
     const auto on = switch_of(w[2]);
     if (!id || !on) return false;
-    if (*on) corrupted_.insert(*id);
-    else corrupted_.erase(*id);
+    if (*on)
+        corrupted_.insert(*id);
+    else
+        corrupted_.erase(*id);
     return true;
 }
 
@@ -535,21 +537,30 @@ bool BydAtto3Pack::do_temp(const Words& w)
 bool BydAtto3Pack::do_contactor(const Words& w)
 {
     const std::string_view what = w.size() == 2 ? w[1] : std::string_view{};
-    if (what == "stuck") contactors_.set_trouble(Atto3Contactors::Trouble::stuck);
-    else if (what == "never") contactors_.set_trouble(Atto3Contactors::Trouble::never);
-    else if (what == "normal") contactors_.set_trouble(Atto3Contactors::Trouble::none);
-    else if (what == "open") contactors_.open_by_itself(flowing_a());
-    else if (what == "close") contactors_.close_by_itself();
-    else return false;
+    if (what == "stuck")
+        contactors_.set_trouble(Atto3Contactors::Trouble::stuck);
+    else if (what == "never")
+        contactors_.set_trouble(Atto3Contactors::Trouble::never);
+    else if (what == "normal")
+        contactors_.set_trouble(Atto3Contactors::Trouble::none);
+    else if (what == "open")
+        contactors_.open_by_itself(flowing_a());
+    else if (what == "close")
+        contactors_.close_by_itself();
+    else
+        return false;
     return true;
 }
 
 bool BydAtto3Pack::do_dtc(const Words& w)
 {
     if (w.size() != 3 || !trouble_code(w[1])) return false;
-    if (w[2] == "off") std::erase_if(uds_.codes, [&](const TroubleCode& c) { return c.code == *trouble_code(w[1]); });
-    else if (w[2] == "on" || w[2] == "stored") store(w[1], w[2] == "on");
-    else return false;
+    if (w[2] == "off")
+        std::erase_if(uds_.codes, [&](const TroubleCode& c) { return c.code == *trouble_code(w[1]); });
+    else if (w[2] == "on" || w[2] == "stored")
+        store(w[1], w[2] == "on");
+    else
+        return false;
     return true;
 }
 
@@ -565,8 +576,10 @@ bool BydAtto3Pack::do_freeze(const Words& w)
 {
     const auto on = w.size() == 2 ? switch_of(w[1]) : std::nullopt;
     if (!on) return false;
-    if (*on) frozen_soc_ = shown_soc();
-    else frozen_soc_.reset();
+    if (*on)
+        frozen_soc_ = shown_soc();
+    else
+        frozen_soc_.reset();
     return true;
 }
 

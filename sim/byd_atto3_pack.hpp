@@ -1,6 +1,6 @@
-// A BYD Atto 3 pack (or a relative) on CAN that behaves: measures its cells, sends what such a pack sends, closes its contactors only
-// for the right sequence, answers diagnostic requests, and can be made to misbehave by text commands.
-// The periods of 0x444, 0x345, 0x446, 0x447 and 0x524 are documented ones; the other frames' are sensible guesses.
+// A BYD Atto 3 pack (or a relative) on CAN that behaves: measures its cells, sends what such a pack sends, closes its contactors
+// only for the right sequence, answers diagnostic requests, and can be made to misbehave by text commands. The periods of 0x444,
+// 0x345, 0x446, 0x447 and 0x524 are documented ones; the other frames' are sensible guesses.
 #pragma once
 
 #include "sim/byd_atto3_contactors.hpp"
@@ -43,7 +43,7 @@ public:
     const Atto3Uds& diagnostics() const { return uds_; }
 
     static constexpr Duration step = 10ms;
-    static constexpr double precharge_tau_s = 0.15, bleed_tau_s = 8.0;   // of what hangs on the output when there is no plant
+    static constexpr double precharge_tau_s = 0.15, bleed_tau_s = 8.0;  // of what hangs on the output when there is no plant
 
 private:
     using Words = std::vector<std::string_view>;
@@ -112,16 +112,16 @@ private:
     std::vector<Job> jobs_;
     bool started_ = false;
     Instant last_{};
-    double current_a_ = 0;           // asked of us by the DC side
+    double current_a_ = 0;  // asked of us by the DC side
     double output_v_ = 0;
-    bool coupled_ = false;           // a plant tells the output voltage
-    Atto3Contactors::Counts seen_;   // counts already turned into trouble codes
+    bool coupled_ = false;          // a plant tells the output voltage
+    Atto3Contactors::Counts seen_;  // counts already turned into trouble codes
 
     bool silent_ = false;
     std::set<std::uint32_t> stopped_, corrupted_;
     std::map<std::uint32_t, std::uint8_t> lengths_;
     std::optional<double> frozen_soc_, lied_voltage_, forced_charge_kw_, forced_discharge_kw_;
-    double insulation_ = 7300;       // ohm per volt
+    double insulation_ = 7300;  // ohm per volt
     bool crashed_ = false;
     std::string answer_;
 

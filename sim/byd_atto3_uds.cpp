@@ -29,7 +29,8 @@ std::optional<std::uint32_t> trouble_code(std::string_view text)
     const auto letter = letters.find(text.front());
     std::uint32_t digits = 0;
     const auto [end, error] = std::from_chars(text.data() + 1, text.data() + text.size(), digits, 16);
-    if (letter == std::string_view::npos || error != std::errc{} || end != text.data() + text.size() || digits > 0x3FFFFF) return std::nullopt;
+    if (letter == std::string_view::npos || error != std::errc{} || end != text.data() + text.size() || digits > 0x3FFFFF)
+        return std::nullopt;
     return static_cast<std::uint32_t>(letter) << 22 | digits;
 }
 
@@ -118,7 +119,7 @@ void Atto3Uds::send_next(Instant now, Outbox& out)
 
 Instant Atto3Uds::on_tick(Instant now, Outbox& out)
 {
-    if (waiting_ && now - waiting_since_ > flow_wait) waiting_ = false;   // nobody wants the rest
+    if (waiting_ && now - waiting_since_ > flow_wait) waiting_ = false;  // nobody wants the rest
     if (now >= due_ && !reply_.empty()) send_next(now, out);
     return due_;
 }

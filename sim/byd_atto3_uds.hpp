@@ -14,7 +14,7 @@
 namespace batgw::sim {
 
 struct TroubleCode {
-    std::uint32_t code = 0;      // three bytes
+    std::uint32_t code = 0;  // three bytes
     bool present = false;
 };
 
@@ -44,11 +44,11 @@ private:
     void send_next(Instant now, Outbox& out);
 
     Lookup lookup_;
-    Bytes reply_;                 // being sent
-    std::size_t sent_ = 0;        // bytes of it
+    Bytes reply_;           // being sent
+    std::size_t sent_ = 0;  // bytes of it
     std::uint8_t sequence_ = 0;
-    unsigned block_left_ = 0;     // 0 while waiting for flow control; large for "no blocks"
-    bool waiting_ = false;        // for flow control
+    unsigned block_left_ = 0;  // 0 while waiting for flow control; large for "no blocks"
+    bool waiting_ = false;     // for flow control
     Duration separation_{};
     Instant due_ = end_of_time;
     Instant waiting_since_{};

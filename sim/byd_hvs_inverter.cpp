@@ -12,8 +12,9 @@ namespace layout = byd_hvs;
 
 namespace {
 
-constexpr Duration boot_time = 500ms, ask_every = 2s, dc_every = 1s, soc_every = 5s, clock_every = 10s, alive_every = 5s, brand_every = 30s;
-constexpr Duration lateness = 30ms;   // what a desktop's scheduler may add
+constexpr Duration boot_time = 500ms, ask_every = 2s, dc_every = 1s, soc_every = 5s, clock_every = 10s, alive_every = 5s,
+                   brand_every = 30s;
+constexpr Duration lateness = 30ms;  // what a desktop's scheduler may add
 constexpr double slew_a_per_s = 40.0;
 constexpr double highest_sane_a = 500.0;
 constexpr std::uint32_t first_of_june_2025 = 1748736000;
@@ -47,11 +48,12 @@ std::string text_in(const CanFrame& f)
 BydHvsInverter::BydHvsInverter(const InverterChoice& choice)
     : brand_{choice.brand.empty() ? "GOODWE" : choice.brand.substr(0, layout::piece_length)},
       chance_{choice.seed},
-      rhythms_{Rhythm{.id = layout::limits.id, .longest_allowed = 2100ms}, Rhythm{.id = layout::charge_state.id, .longest_allowed = 10500ms},
-          Rhythm{.id = layout::measurements.id, .longest_allowed = 10500ms}, Rhythm{.id = layout::temperatures.id, .longest_allowed = 10500ms},
+      rhythms_{Rhythm{.id = layout::limits.id, .longest_allowed = 2100ms},
+          Rhythm{.id = layout::charge_state.id, .longest_allowed = 10500ms},
+          Rhythm{.id = layout::measurements.id, .longest_allowed = 10500ms},
+          Rhythm{.id = layout::temperatures.id, .longest_allowed = 10500ms},
           Rhythm{.id = layout::counters.id, .longest_allowed = 61s}}
-{
-}
+{}
 
 const BydHvsInverter::Rhythm* BydHvsInverter::rhythm(std::uint32_t id) const
 {
@@ -81,8 +83,9 @@ void BydHvsInverter::forget()
 
 void BydHvsInverter::on_frame(const CanFrame& f, Instant at)
 {
-    if (f.extended || f.len != 8 || at < boot_at_) return;   // not awake yet
-    if (f.id == layout::identity.id || f.id == layout::serial_number.id || f.id == layout::vendor.id || f.id == layout::product.id) {
+    if (f.extended || f.len != 8 || at < boot_at_) return;  // not awake yet
+    if (f.id == layout::identity.id || f.id == layout::serial_number.id || f.id == layout::vendor.id ||
+        f.id == layout::product.id) {
         ++frames_;
         return hear_identity(f);
     }
@@ -90,9 +93,12 @@ void BydHvsInverter::on_frame(const CanFrame& f, Instant at)
     ++frames_;
     keep_rhythm(f, at);
     if (!identified_ever_) problem(hex(f.id) + " before the identification was complete");
-    if (f.id == layout::limits.id) hear_limits(f, at);
-    else if (f.id == layout::charge_state.id) hear_state(f);
-    else if (f.id == layout::measurements.id) hear_measurements(f);
+    if (f.id == layout::limits.id)
+        hear_limits(f, at);
+    else if (f.id == layout::charge_state.id)
+        hear_state(f);
+    else if (f.id == layout::measurements.id)
+        hear_measurements(f);
     else if (f.id == layout::temperatures.id) {
         told_.temperature_max = layout::temperature_max(f);
         told_.temperature_min = layout::temperature_min(f);
@@ -127,7 +133,8 @@ void BydHvsInverter::check_rhythms(Instant now)
 // The seven frames in their order; a wrong one starts over.
 void BydHvsInverter::hear_identity(const CanFrame& f)
 {
-    constexpr std::array<std::pair<std::uint32_t, std::uint8_t>, 7> order{{{0x250, 0}, {0x290, 0}, {0x2D0, 0}, {0x3D0, 0}, {0x3D0, 1}, {0x3D0, 2}, {0x3D0, 3}}};
+    constexpr std::array<std::pair<std::uint32_t, std::uint8_t>, 7> order{
+        {{0x250, 0}, {0x290, 0}, {0x2D0, 0}, {0x3D0, 0}, {0x3D0, 1}, {0x3D0, 2}, {0x3D0, 3}}};
     const bool has_piece = f.id == layout::vendor.id || f.id == layout::product.id;
     const auto [id, index] = order[identity_step_];
     const bool expected = f.id == id && (!has_piece || f.data[0] == index);
@@ -150,7 +157,8 @@ void BydHvsInverter::hear_identity(const CanFrame& f)
     if (++identity_step_ < order.size()) return;
     identity_step_ = 0;
     told_.product = product_pieces_;
-    if (told_.vendor != layout::vendor_name || !told_.product.starts_with("Battery-Box Premium HV")) problem("unknown battery: " + told_.vendor + " " + told_.product);
+    if (told_.vendor != layout::vendor_name || !told_.product.starts_with("Battery-Box Premium HV"))
+        problem("unknown battery: " + told_.vendor + " " + told_.product);
     ++told_.identifications;
     identified_ever_ = true;
 }
@@ -166,7 +174,8 @@ void BydHvsInverter::hear_limits(const CanFrame& f, Instant at)
     if (std::max(charge, discharge) > highest_sane_a) problem("implausible current limit");
     const bool any = charge > 0 || discharge > 0;
     const bool measured = terminal_v_ || told_.voltage;
-    if (any && measured && terminal_v() < 0.5 * number(*told_.window_min)) problem("limits above 0 without voltage at the terminals");
+    if (any && measured && terminal_v() < 0.5 * number(*told_.window_min))
+        problem("limits above 0 without voltage at the terminals");
     served_ = served_ || any;
     pending_.push_back({at + delay_, charge, discharge});
 }
@@ -185,7 +194,8 @@ void BydHvsInverter::hear_measurements(const CanFrame& f)
 {
     told_.voltage = layout::voltage(f);
     told_.current = layout::current(f);
-    if (told_.window_max && (*told_.voltage > *told_.window_max + 20_V || *told_.voltage < *told_.window_min - 20_V)) problem("battery voltage far outside its window");
+    if (told_.window_max && (*told_.voltage > *told_.window_max + 20_V || *told_.voltage < *told_.window_min - 20_V))
+        problem("battery voltage far outside its window");
 }
 
 // ---- what it does ----
@@ -195,7 +205,7 @@ void BydHvsInverter::set_terminal_voltage(Voltage voltage) { terminal_v_ = numbe
 double BydHvsInverter::terminal_v() const
 {
     if (terminal_v_) return *terminal_v_;
-    return told_.voltage ? number(*told_.voltage) : 0.0;   // no wires: believe what we are told
+    return told_.voltage ? number(*told_.voltage) : 0.0;  // no wires: believe what we are told
 }
 
 Current BydHvsInverter::current() const { return quantity<Current>(current_a_); }
@@ -210,7 +220,8 @@ void BydHvsInverter::regulate(Instant now)
         pending_.erase(pending_.begin());
     }
     const double v = terminal_v();
-    const bool live = told_.window_max && told_.window_min && v > 0.9 * number(*told_.window_min) && v < 1.1 * number(*told_.window_max);
+    const bool live =
+        told_.window_max && told_.window_min && v > 0.9 * number(*told_.window_min) && v < 1.1 * number(*told_.window_max);
     if (!live || battery_lost_ || now < boot_at_) {
         current_a_ = 0;
         return;
@@ -263,7 +274,7 @@ void BydHvsInverter::speak(Instant now, Outbox& out)
     }
     if (brand_ == "GOODWE" && due(alive_at_, alive_every)) {
         CanFrame f = layout::inverter_alive.blank();
-        f.data = {0x04, 0x04, 0x00, 0x17, 0x00, 0x01, 0x04, 0x00};   // seen from one
+        f.data = {0x04, 0x04, 0x00, 0x17, 0x00, 0x01, 0x04, 0x00};  // seen from one
         out.send(f);
     }
 }
@@ -282,7 +293,10 @@ Instant BydHvsInverter::on_tick(Instant now, Outbox& out)
     return now + step;
 }
 
-InverterReport BydHvsInverter::report() const { return {.identified = identified_ever_, .served = served_, .frames = frames_, .problems = problems_}; }
+InverterReport BydHvsInverter::report() const
+{
+    return {.identified = identified_ever_, .served = served_, .frames = frames_, .problems = problems_};
+}
 
 // ---- text control ----
 
@@ -321,7 +335,9 @@ std::string BydHvsInverter::command(std::string_view line)
 std::string BydHvsInverter::status() const
 {
     std::string text = brand_ + " " + text_of(terminal_v(), 1) + " V " + text_of(current_a_, 1) + " A";
-    if (told_.charge) text += " may charge " + text_of(number(*told_.charge), 1) + " A, discharge " + text_of(number(*told_.discharge), 1) + " A";
+    if (told_.charge)
+        text +=
+            " may charge " + text_of(number(*told_.charge), 1) + " A, discharge " + text_of(number(*told_.discharge), 1) + " A";
     if (told_.soc) text += " SOC " + text_of(number(*told_.soc), 1) + " %";
     return battery_lost_ ? text + " battery lost" : text;
 }
@@ -413,8 +429,8 @@ bool BydHvsInverter::do_voltage(const Words& w)
 bool BydHvsInverter::do_report(const Words&)
 {
     const InverterReport r = report();
-    answer_ = std::string{r.satisfied() ? "ok satisfied" : "ok not satisfied"} + (r.identified ? ", identified" : ", not identified") +
-        (r.served ? ", limits above 0" : ", no limit above 0 yet");
+    answer_ = std::string{r.satisfied() ? "ok satisfied" : "ok not satisfied"} +
+        (r.identified ? ", identified" : ", not identified") + (r.served ? ", limits above 0" : ", no limit above 0 yet");
     for (const std::string& p : r.problems) answer_ += "\n  " + p;
     return true;
 }

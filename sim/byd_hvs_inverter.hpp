@@ -1,5 +1,5 @@
-// A hybrid inverter set to "BYD Battery-Box Premium HVS": asks who is there, reports what it measures, obeys the limits (or not), and
-// remembers whether the battery served it properly. Its own periods are guesses: nobody has published those of a real one.
+// A hybrid inverter set to "BYD Battery-Box Premium HVS": asks who is there, reports what it measures, obeys the limits (or not),
+// and remembers whether the battery served it properly. Its own periods are guesses: nobody has published those of a real one.
 #pragma once
 
 #include "sim/chance.hpp"
@@ -45,7 +45,7 @@ public:
         std::optional<Energy> energy_rated;
         std::int64_t modules = 0;
         std::string vendor, product;
-        unsigned identifications = 0;   // complete ones
+        unsigned identifications = 0;  // complete ones
     };
     const Told& told() const { return told_; }
     bool battery_lost() const { return battery_lost_; }
@@ -61,7 +61,7 @@ public:
     const Rhythm* rhythm(std::uint32_t id) const;
 
     static constexpr Duration step = 20ms;
-    static constexpr Duration battery_lost_after = 30s;   // about what a Sungrow was seen to do
+    static constexpr Duration battery_lost_after = 30s;  // about what a Sungrow was seen to do
     static constexpr std::size_t problems_max = 32;
 
 private:
@@ -71,7 +71,7 @@ private:
         bool (BydHvsInverter::*run)(const Words&);
     };
     static const std::array<CommandEntry, 12>& command_table();
-    struct Pending {   // limits on their way through a slow regulator
+    struct Pending {  // limits on their way through a slow regulator
         Instant at;
         double charge_a, discharge_a;
     };
@@ -105,7 +105,7 @@ private:
     Chance chance_;
     Told told_;
     std::array<Rhythm, 5> rhythms_;
-    unsigned identity_step_ = 0;   // frames of the identification that came in order
+    unsigned identity_step_ = 0;  // frames of the identification that came in order
     std::string product_pieces_;
     bool identified_ever_ = false, served_ = false;
     std::uint64_t frames_ = 0;

@@ -11,12 +11,13 @@ namespace {
 struct Point {
     double soc, volts;
 };
-constexpr std::array rest_curve{Point{-0.10, 2.000}, Point{-0.03, 2.600}, Point{0.000, 3.016}, Point{0.024, 3.075}, Point{0.05, 3.135},
-    Point{0.16, 3.198}, Point{0.23, 3.230}, Point{0.30, 3.254}, Point{0.44, 3.270}, Point{0.55, 3.278}, Point{0.73, 3.305},
-    Point{0.85, 3.310}, Point{0.95, 3.317}, Point{0.997, 3.357}, Point{1.000, 3.413}, Point{1.010, 3.650}, Point{1.050, 4.100}};
+constexpr std::array rest_curve{Point{-0.10, 2.000}, Point{-0.03, 2.600}, Point{0.000, 3.016}, Point{0.024, 3.075},
+    Point{0.05, 3.135}, Point{0.16, 3.198}, Point{0.23, 3.230}, Point{0.30, 3.254}, Point{0.44, 3.270}, Point{0.55, 3.278},
+    Point{0.73, 3.305}, Point{0.85, 3.310}, Point{0.95, 3.317}, Point{0.997, 3.357}, Point{1.000, 3.413}, Point{1.010, 3.650},
+    Point{1.050, 4.100}};
 
 constexpr double look_every_s = 1.0;
-constexpr double heat_j_per_k = 350e3;     // of some 400 kg
+constexpr double heat_j_per_k = 350e3;  // of some 400 kg
 constexpr double cooling_w_per_k = 25.0;
 
 }  // namespace
@@ -31,11 +32,16 @@ double lfp_rest_voltage(double soc)
 }
 
 PackModel::PackModel(const Settings& settings)
-    : settings_{settings}, chance_{settings.seed}, cells_(settings.cells), sensor_offsets_(settings.sensors), soc_{settings.soc}, celsius_{settings.temperature_c}
+    : settings_{settings},
+      chance_{settings.seed},
+      cells_(settings.cells),
+      sensor_offsets_(settings.sensors),
+      soc_{settings.soc},
+      celsius_{settings.temperature_c}
 {
     for (Cell& c : cells_) {
         c.soc_offset = settings.imbalance * chance_.swing();
-        c.drift = 2e-8 * chance_.swing();   // some 0.2 % a day
+        c.drift = 2e-8 * chance_.swing();  // some 0.2 % a day
         c.resistance = settings.resistance_ohm * (1.0 + 0.1 * chance_.swing());
         ohms_ += c.resistance;
     }
@@ -99,9 +105,6 @@ void PackModel::set_soc(double soc)
     look();
 }
 
-void PackModel::set_temperature(double celsius)
-{
-    celsius_ = settings_.ambient_c = celsius;
-}
+void PackModel::set_temperature(double celsius) { celsius_ = settings_.ambient_c = celsius; }
 
 }  // namespace batgw::sim

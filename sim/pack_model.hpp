@@ -19,7 +19,7 @@ public:
         unsigned cells = 126;
         unsigned sensors = 10;
         double capacity_ah = 150.0;
-        double soc = 0.55;               // 1 is full
+        double soc = 0.55;  // 1 is full
         double temperature_c = 21.0;
         double ambient_c = 20.0;
         double resistance_ohm = 0.0006;  // of one cell
@@ -33,9 +33,9 @@ public:
 
     unsigned cells() const { return settings_.cells; }
     unsigned sensors() const { return settings_.sensors; }
-    double cell_voltage(unsigned i) const;   // 0-based, under the present current
+    double cell_voltage(unsigned i) const;  // 0-based, under the present current
     double pack_voltage() const;
-    double temperature(unsigned i) const;    // °C
+    double temperature(unsigned i) const;  // °C
     double soc() const { return soc_; }
     double capacity_ah() const { return settings_.capacity_ah; }
     double charged_ah() const { return charged_ah_; }
@@ -44,22 +44,26 @@ public:
     double discharged_kwh() const { return discharged_kwh_; }
 
     void set_soc(double soc);
-    void set_temperature(double celsius);    // the whole pack, as if it had stood there for a day
+    void set_temperature(double celsius);  // the whole pack, as if it had stood there for a day
     // Whatever the rest does, this cell or sensor shows this.
     void pin_cell(unsigned i, double volts) { pinned_cells_[i] = volts; }
     void pin_sensor(unsigned i, double celsius) { pinned_sensors_[i] = celsius; }
-    void unpin() { pinned_cells_.clear(); pinned_sensors_.clear(); }
+    void unpin()
+    {
+        pinned_cells_.clear();
+        pinned_sensors_.clear();
+    }
     void unpin_cell(unsigned i) { pinned_cells_.erase(i); }
 
 private:
-    void look();   // rest voltages anew
+    void look();  // rest voltages anew
 
     struct Cell {
-        double soc_offset = 0;    // against the pack
-        double drift = 0;         // change of that offset per second
-        double wander = 0;        // V, slow noise
+        double soc_offset = 0;  // against the pack
+        double drift = 0;       // change of that offset per second
+        double wander = 0;      // V, slow noise
         double resistance = 0;
-        double rest = 0;          // V
+        double rest = 0;  // V
     };
     Settings settings_;
     Chance chance_;
@@ -69,7 +73,7 @@ private:
     double soc_, celsius_, current_a_ = 0;
     double rest_sum_ = 0, ohms_ = 0;
     double since_look_s_ = 0;
-    double charged_ah_ = 4321.0, discharged_ah_ = 4210.0, charged_kwh_ = 1742.0, discharged_kwh_ = 1688.0;   // it has lived before
+    double charged_ah_ = 4321.0, discharged_ah_ = 4210.0, charged_kwh_ = 1742.0, discharged_kwh_ = 1688.0;  // it has lived before
 };
 
 }  // namespace batgw::sim

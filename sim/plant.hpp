@@ -18,8 +18,8 @@ public:
     Voltage worst_closing_step() const { return Voltage::from_milli(static_cast<std::int64_t>(worst_step_ * 1000.0)); }
 
     static constexpr Duration step = 10ms;
-    static constexpr double precharge_tau_s = 0.15;   // about 100 ohm and 1.5 mF
-    static constexpr double discharge_tau_s = 8.0;    // bleeding resistors of the inverter
+    static constexpr double precharge_tau_s = 0.15;  // about 100 ohm and 1.5 mF
+    static constexpr double discharge_tau_s = 8.0;   // bleeding resistors of the inverter
 
 private:
     SimulatedBattery& battery_;

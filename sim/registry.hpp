@@ -11,7 +11,7 @@ namespace batgw::sim {
 
 struct BatteryKind {
     std::string_view protocol;
-    std::string_view what;   // one line
+    std::string_view what;  // one line
     std::unique_ptr<SimulatedBattery> (*make)(const BatteryChoice&);
 };
 struct InverterKind {

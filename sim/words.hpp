@@ -29,7 +29,7 @@ inline std::optional<double> number_of(std::string_view word)
     double value = 0;
     const auto [end, error] = std::from_chars(word.data(), word.data() + word.size(), value);
     if (error != std::errc{} || end != word.data() + word.size()) return std::nullopt;
-    if (!(value > -1e9 && value < 1e9)) return std::nullopt;   // no NaN, no infinity
+    if (!(value > -1e9 && value < 1e9)) return std::nullopt;  // no NaN, no infinity
     return value;
 }
 

@@ -1,4 +1,5 @@
-// Who speaks when: start, identification, cycles, extra frames, loss in both directions. All frames here are made up unless named.
+// Who speaks when: start, identification, cycles, extra frames, loss in both directions. All frames here are made up unless
+// named.
 #include "tests/inverter/hvs_house.hpp"
 
 #include <map>
@@ -8,9 +9,10 @@ using namespace batgw::test;
 
 namespace {
 
-const std::vector<std::string> identification{"250#03290066015A0E09", "290#063710D900000000", "2D0#0042594400000000", "3D0#0042617474657279",
-    "3D0#012D426F78205072", "3D0#02656D69756D2048", "3D0#0356530000000000"};
-const std::vector<std::string> data_in_hold{"110#0F1C0BE400000000", "150#13A1264801F703E8", "1D0#0DB8007B00750308", "210#00F6FFF400000000", "190#0000030000000000"};
+const std::vector<std::string> identification{"250#03290066015A0E09", "290#063710D900000000", "2D0#0042594400000000",
+    "3D0#0042617474657279", "3D0#012D426F78205072", "3D0#02656D69756D2048", "3D0#0356530000000000"};
+const std::vector<std::string> data_in_hold{
+    "110#0F1C0BE400000000", "150#13A1264801F703E8", "1D0#0DB8007B00750308", "210#00F6FFF400000000", "190#0000030000000000"};
 
 std::vector<std::string> whole_burst()
 {
@@ -38,11 +40,11 @@ TEST_CASE("byd_hvs: nothing is sent before an inverter spoke and battery data ar
     CHECK(h.sent.empty());
     h.verdict.battery_valid = true;
     h.run(30s);
-    CHECK(h.sent.empty());              // valid, but nobody spoke to us
+    CHECK(h.sent.empty());  // valid, but nobody spoke to us
     h.verdict.battery_valid = false;
     h.hear("151#0100000000000000");
     h.run(5s);
-    CHECK(h.sent.empty());              // spoken to, but not valid
+    CHECK(h.sent.empty());  // spoken to, but not valid
     CHECK(h.state().phase == InverterPhase::silent);
     h.verdict.battery_valid = true;
     h.run(1s);
@@ -52,8 +54,8 @@ TEST_CASE("byd_hvs: nothing is sent before an inverter spoke and battery data ar
 
 TEST_CASE("byd_hvs: any sign of life starts the identification, seven frames in order and five with data")
 {
-    for (const std::string_view sign : {"151#0100000000000000", "151#00474F4F44574500", "091#0DB4FF4701380000", "0D1#01F6000000000000",
-             "111#683C40C000000000", "191#0404001700010400"}) {
+    for (const std::string_view sign : {"151#0100000000000000", "151#00474F4F44574500", "091#0DB4FF4701380000",
+             "0D1#01F6000000000000", "111#683C40C000000000", "191#0404001700010400"}) {
         CAPTURE(std::string{sign});
         House h;
         h.verdict.battery_valid = true;
@@ -63,7 +65,7 @@ TEST_CASE("byd_hvs: any sign of life starts the identification, seven frames in 
         h.run(500ms);
         CHECK(h.texts() == whole_burst());
         REQUIRE(h.sent.size() == 12);
-        CHECK(h.sent.front().at == asked);   // answered at once
+        CHECK(h.sent.front().at == asked);  // answered at once
         for (std::size_t i = 1; i < h.sent.size(); ++i) CHECK(h.sent[i].at - h.sent[i - 1].at == 10ms);
     }
 }
@@ -139,8 +141,8 @@ TEST_CASE("byd_hvs: every request is answered with the whole burst, whatever the
         }
     CHECK(identity_frames == identification);
     for (const std::uint32_t id : {0x110U, 0x150U, 0x1D0U, 0x210U, 0x190U}) CHECK(h.times(id).back() > asked);
-    CHECK(h.state().phase == InverterPhase::run);        // unchanged
-    CHECK(h.last(0x110) == "110#0F1C0BE4012C00FA");      // and the limits stay
+    CHECK(h.state().phase == InverterPhase::run);    // unchanged
+    CHECK(h.last(0x110) == "110#0F1C0BE4012C00FA");  // and the limits stay
 
     h.verdict.ready = false;
     h.run(1s);
@@ -161,7 +163,7 @@ TEST_CASE("byd_hvs: a request without valid battery data is not answered")
     h.hear("151#0100000000000000");
     h.run(1s);
     CHECK(h.texts(0x250).empty());
-    h.verdict.battery_valid = true;      // nor later: the inverter asks again
+    h.verdict.battery_valid = true;  // nor later: the inverter asks again
     h.run(1s);
     CHECK(h.texts(0x250).empty());
 }
@@ -174,17 +176,17 @@ TEST_CASE("byd_hvs: a storm of requests floods nothing and starves nothing")
         h.hear("151#0100000000000000");
         h.run(5ms);
     }
-    CHECK(h.sent.size() < 5 * 100 + 50);     // a frame per 10 ms at most, and the cyclic ones
+    CHECK(h.sent.size() < 5 * 100 + 50);  // a frame per 10 ms at most, and the cyclic ones
     std::map<std::pair<std::uint32_t, std::uint8_t>, Instant> last;
     for (const Sent& s : h.sent) {
         const std::pair key{s.frame.id, s.frame.id == 0x3D0 ? s.frame.data[0] : std::uint8_t{0}};
-        if (last.contains(key)) CHECK(s.at - last[key] >= 100ms);   // SAFE-091: the spacing of one id
+        if (last.contains(key)) CHECK(s.at - last[key] >= 100ms);  // SAFE-091: the spacing of one id
         last[key] = s.at;
     }
     for (const std::uint32_t id : {0x250U, 0x110U, 0x150U, 0x1D0U, 0x210U, 0x190U}) CHECK(h.times(id).size() >= 30);
     h.sent.clear();
     h.run(1s);
-    CHECK(h.texts(0x250).size() <= 2);       // it ends when the storm does
+    CHECK(h.texts(0x250).size() <= 2);  // it ends when the storm does
 }
 
 TEST_CASE("byd_hvs: frames keep their periods while the conversation lasts")
@@ -201,7 +203,8 @@ TEST_CASE("byd_hvs: frames keep their periods while the conversation lasts")
         h.grant(Current::from_milli(20'000 + turn % 7 * 500), 30_A);
         h.run(Duration{970ms + 1ms * (turn % 50)});
     }
-    const std::map<std::uint32_t, Duration> longest{{0x110, 2100ms}, {0x150, 10500ms}, {0x1D0, 10500ms}, {0x210, 10500ms}, {0x190, 61s}};
+    const std::map<std::uint32_t, Duration> longest{
+        {0x110, 2100ms}, {0x150, 10500ms}, {0x1D0, 10500ms}, {0x210, 10500ms}, {0x190, 61s}};
     for (const auto& [id, limit] : longest) {
         CAPTURE(id);
         const auto times = h.times(id);
@@ -231,7 +234,7 @@ TEST_CASE("byd_hvs: a late call does not make the next interval too short, nor i
     h.start_running();
     h.run(200ms);
     h.sent.clear();
-    h.now += 7s;                     // the process was held for 7 s
+    h.now += 7s;  // the process was held for 7 s
     h.judge();
     h.tick();
     CHECK(h.texts(0x110).size() == 1);
@@ -295,12 +298,12 @@ TEST_CASE("byd_hvs: a falling limit goes out at once, a rising one waits for the
     h.grant(25_A, 40_A);
     h.tick();
     CHECK(h.texts(0x110).empty());
-    h.grant(20_A, 40_A);                        // SAFE-091
+    h.grant(20_A, 40_A);  // SAFE-091
     h.tick();
     CHECK(h.texts() == std::vector<std::string>{"110#0F1C0BE4019000C8"});
     CHECK(h.times(0x110).back() == h.now);
     run_with_inverter(h, 2s);
-    CHECK(h.times(0x110)[1] == beat + 2s);      // the normal cycle continues
+    CHECK(h.times(0x110)[1] == beat + 2s);  // the normal cycle continues
 }
 
 TEST_CASE("byd_hvs: extra frames keep 100 ms, and the last value is not lost")
@@ -310,14 +313,14 @@ TEST_CASE("byd_hvs: extra frames keep 100 ms, and the last value is not lost")
     h.run(700ms);
     h.sent.clear();
     const Instant begin = h.now;
-    for (int i = 1; i <= 100; ++i) {            // a ramp of 10 A/s downwards, judged every 10 ms
+    for (int i = 1; i <= 100; ++i) {  // a ramp of 10 A/s downwards, judged every 10 ms
         h.grant(Current::from_milli(25'000 - 100 * i), 30_A);
         h.run(10ms);
     }
     auto times = h.times(0x110);
     CHECK(times.size() >= 9);
     CHECK(times.size() <= 12);
-    for (std::size_t i = 2; i < times.size(); ++i) CHECK(times[i] - times[i - 2] >= 100ms);   // a beat may fall between two
+    for (std::size_t i = 2; i < times.size(); ++i) CHECK(times[i] - times[i - 2] >= 100ms);  // a beat may fall between two
     CHECK(times.front() - begin <= 30ms);
     h.run(100ms);
     CHECK(h.last(0x110) == "110#0F1C0BE4012C0096");
@@ -345,11 +348,11 @@ TEST_CASE("byd_hvs: less than one percent waits for the beat, unless it adds up"
     h.grant(198.1_A, 30_A);
     h.run(1s);
     CHECK(h.texts(0x110).empty());
-    h.grant(198_A, 30_A);       // one percent
+    h.grant(198_A, 30_A);  // one percent
     h.run(1ms);
     CHECK(h.texts(0x110).size() == 1);
     h.sent.clear();
-    h.grant(198_A, 29.95_A);    // less than a step: 29.9 A on the wire, 0.3 %
+    h.grant(198_A, 29.95_A);  // less than a step: 29.9 A on the wire, 0.3 %
     h.run(300ms);
     CHECK(h.texts(0x110).empty());
 }
@@ -360,12 +363,12 @@ TEST_CASE("byd_hvs: one direction alone is stopped exactly")
     h.start_running();
     h.grant(0_A, 30_A);
     h.run(1ms);
-    CHECK(h.last(0x110) == "110#0F1C0BE4012C0000");   // SAFE-094
+    CHECK(h.last(0x110) == "110#0F1C0BE4012C0000");  // SAFE-094
     CHECK(h.state().phase == InverterPhase::run);
     h.run(200ms);
     h.grant(25_A, 0_A);
     h.run(1ms);
-    CHECK(h.last(0x110).substr(12) == "000000FA");    // the beat may be far away: discharge at once, charge with it
+    CHECK(h.last(0x110).substr(12) == "000000FA");  // the beat may be far away: discharge at once, charge with it
 }
 
 TEST_CASE("byd_hvs: battery data lost in RUN: zero at once, last good values, silence after the judge allows it")
@@ -385,7 +388,7 @@ TEST_CASE("byd_hvs: battery data lost in RUN: zero at once, last good values, si
     CHECK(h.texts() == std::vector<std::string>{"110#0F1C0BE400000000"});
     CHECK(h.state().phase == InverterPhase::fault);
 
-    run_with_inverter(h, 30s);                       // SAFE-112: zero limits first
+    run_with_inverter(h, 30s);  // SAFE-112: zero limits first
     const auto zeros = h.texts(0x110);
     CHECK(zeros.size() >= 15);
     for (const auto& t : zeros) CHECK(t == "110#0F1C0BE400000000");
@@ -422,7 +425,7 @@ TEST_CASE("byd_hvs: with silence_on_fault off zero limits go on for ever")
     h.verdict.battery_valid = h.verdict.ready = false;
     h.verdict.may_fall_silent = true;
     h.grant(0_A, 0_A);
-    run_with_inverter(h, 300s);   // SAFE-112
+    run_with_inverter(h, 300s);  // SAFE-112
     const auto times = h.times(0x110);
     CHECK(times.size() >= 150);
     for (std::size_t i = 1; i < times.size(); ++i) CHECK(times[i] - times[i - 1] <= 2100ms);
@@ -461,7 +464,7 @@ TEST_CASE("byd_hvs: an inverter that the judge calls lost is not spoken to until
     h.sent.clear();
     h.run(120s);
     CHECK(h.sent.empty());
-    h.hear("0D1#01F6000000000000");   // SAFE-182
+    h.hear("0D1#01F6000000000000");  // SAFE-182
     h.verdict.inverter_link = true;
     h.run(500ms);
     CHECK(h.texts() == whole_burst());
@@ -476,7 +479,7 @@ TEST_CASE("byd_hvs: a verdict that does not know of the newest frame yet cannot 
     h.run(1s);
     h.now += 10ms;
     h.hear("151#0100000000000000");
-    h.tick();                          // before the next judgement
+    h.tick();  // before the next judgement
     CHECK(h.texts() == std::vector<std::string>{"250#03290066015A0E09"});
 }
 
@@ -486,8 +489,9 @@ TEST_CASE("byd_hvs: nothing is sent once the orderly stop is complete, when mute
         const char* what;
         void (*set)(Verdict&);
     };
-    for (const Case& c : {Case{"stopped", [](Verdict& v) { v.stopped = true; }}, Case{"muted", [](Verdict& v) { v.mute_inverter = true; }},
-             Case{"observing", [](Verdict& v) { v.state = GatewayState::observe; }}}) {
+    for (const Case& c :
+        {Case{"stopped", [](Verdict& v) { v.stopped = true; }}, Case{"muted", [](Verdict& v) { v.mute_inverter = true; }},
+            Case{"observing", [](Verdict& v) { v.state = GatewayState::observe; }}}) {
         CAPTURE(c.what);
         House h;
         h.start_running();
@@ -505,7 +509,7 @@ TEST_CASE("byd_hvs: identity does not change while the program runs")
 {
     House h;
     h.start_running();
-    h.verdict.pack.energy_rated = 60_kWh;   // SAFE-116
+    h.verdict.pack.energy_rated = 60_kWh;  // SAFE-116
     h.verdict.pack.voltage_nominal = 300_V;
     h.hear("151#0100000000000000");
     run_with_inverter(h, 12s);

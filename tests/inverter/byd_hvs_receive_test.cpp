@@ -24,25 +24,25 @@ TEST_CASE("byd_hvs: state of charge, clock and sign of life of the inverter")
     CHECK(h.state().clock.fresh(h.now) == 1748779200U);
     CHECK(h.state().heard == h.now);
     h.now += 1s;
-    CHECK(h.hear("191#0404001700010400") == Heard::used);   // real: a GoodWe
+    CHECK(h.hear("191#0404001700010400") == Heard::used);  // real: a GoodWe
     CHECK(h.state().heard == h.now);
 }
 
 TEST_CASE("byd_hvs: brand and request share an id")
 {
     House h;
-    CHECK(h.hear("151#00474F4F44574500") == Heard::used);   // real: Battery-Emulator issue 28, a GoodWe
+    CHECK(h.hear("151#00474F4F44574500") == Heard::used);  // real: Battery-Emulator issue 28, a GoodWe
     CHECK(h.state().name == "GOODWE");
     CHECK(h.state().requests == 0);
     CHECK(h.hear("151#0100000000000000") == Heard::used);
-    CHECK(h.hear("151#0300000000000000") == Heard::used);   // bit 0 is what counts
+    CHECK(h.hear("151#0300000000000000") == Heard::used);  // bit 0 is what counts
     CHECK(h.state().requests == 2);
     CHECK(h.state().name == "GOODWE");
     CHECK(h.hear("151#0253756E67726F77") == Heard::implausible);
     CHECK(h.state().name == "GOODWE");
-    CHECK(h.hear("151#00001B5B324A7F07") == Heard::used);   // an escape sequence: only what prints is kept
+    CHECK(h.hear("151#00001B5B324A7F07") == Heard::used);  // an escape sequence: only what prints is kept
     CHECK(h.state().name == "[2J");
-    CHECK(h.hear("151#00000000000000FF") == Heard::used);   // nothing that prints: the old name stays
+    CHECK(h.hear("151#00000000000000FF") == Heard::used);  // nothing that prints: the old name stays
     CHECK(h.state().name == "[2J");
 }
 
@@ -56,8 +56,8 @@ TEST_CASE("byd_hvs: a frame of wrong length, format or range changes nothing")
     CHECK(h.hear("151#01") == Heard::bad_length);
     CHECK(h.hear("0D1#") == Heard::bad_length);
     CHECK(h.hear("091#FFFF000000000000") == Heard::implausible);
-    CHECK(h.hear("091#2711000000000000") == Heard::implausible);   // 1000.1 V
-    CHECK(h.hear("0D1#03E9000000000000") == Heard::implausible);   // 100.1 %
+    CHECK(h.hear("091#2711000000000000") == Heard::implausible);  // 1000.1 V
+    CHECK(h.hear("0D1#03E9000000000000") == Heard::implausible);  // 100.1 %
     CHECK(h.hear("0D1#FFFF000000000000") == Heard::implausible);
     CHECK(h.hear("110#0F1C0BE4012C00FA") == Heard::not_mine);
     CHECK(h.hear("7E7#0000000000000000") == Heard::not_mine);

@@ -71,7 +71,7 @@ Shown ask(House& h)
 struct StateCase {
     GatewayState state;
     bool ready;
-    Current charge, discharge;       // what the judge grants
+    Current charge, discharge;  // what the judge grants
     double shown_charge, shown_discharge;
 };
 
@@ -81,22 +81,16 @@ TEST_CASE("byd_hvs: every state of the gateway has its frames")
 {
     // SAFE-110, one row per state of its table; the judge grants, the driver tells.
     const std::vector<StateCase> cases{
-        {GatewayState::starting, false, 0_A, 0_A, 0, 0},
-        {GatewayState::run, true, 25_A, 30_A, 25, 30},
-        {GatewayState::run, true, 0.1_A, 0.1_A, 0.1, 0.1},       // the smallest
-        {GatewayState::run, true, 0.05_A, 0.05_A, 0, 0},         // less than a step is nothing
-        {GatewayState::run, true, 5000_A, 5000_A, 50, 50},       // more than the cap is the cap
-        {GatewayState::derated, true, 12.34_A, 7.89_A, 12.3, 7.8},
-        {GatewayState::block_charge, true, 0_A, 30_A, 0, 30},
-        {GatewayState::block_discharge, true, 25_A, 0_A, 25, 0},
-        {GatewayState::block, false, 0_A, 0_A, 0, 0},
-        {GatewayState::paused, false, 0_A, 0_A, 0, 0},
-        {GatewayState::trip, false, 0_A, 0_A, 0, 0},
-        {GatewayState::emergency, false, 0_A, 0_A, 0, 0},
-        {GatewayState::shutdown, false, 0_A, 0_A, 0, 0},
+        {GatewayState::starting, false, 0_A, 0_A, 0, 0}, {GatewayState::run, true, 25_A, 30_A, 25, 30},
+        {GatewayState::run, true, 0.1_A, 0.1_A, 0.1, 0.1},  // the smallest
+        {GatewayState::run, true, 0.05_A, 0.05_A, 0, 0},    // less than a step is nothing
+        {GatewayState::run, true, 5000_A, 5000_A, 50, 50},  // more than the cap is the cap
+        {GatewayState::derated, true, 12.34_A, 7.89_A, 12.3, 7.8}, {GatewayState::block_charge, true, 0_A, 30_A, 0, 30},
+        {GatewayState::block_discharge, true, 25_A, 0_A, 25, 0}, {GatewayState::block, false, 0_A, 0_A, 0, 0},
+        {GatewayState::paused, false, 0_A, 0_A, 0, 0}, {GatewayState::trip, false, 0_A, 0_A, 0, 0},
+        {GatewayState::emergency, false, 0_A, 0_A, 0, 0}, {GatewayState::shutdown, false, 0_A, 0_A, 0, 0},
         // A verdict that contradicts itself: not ready decides.
-        {GatewayState::block, false, 25_A, 30_A, 0, 0},
-        {static_cast<GatewayState>(99), false, 25_A, 30_A, 0, 0},   // SAFE-003
+        {GatewayState::block, false, 25_A, 30_A, 0, 0}, {static_cast<GatewayState>(99), false, 25_A, 30_A, 0, 0},  // SAFE-003
     };
     for (const StateCase& c : cases) {
         CAPTURE(to_string(c.state));
@@ -108,14 +102,14 @@ TEST_CASE("byd_hvs: every state of the gateway has its frames")
         const Shown s = ask(h);
         CHECK(near(s.charge_a, c.shown_charge));
         CHECK(near(s.discharge_a, c.shown_discharge));
-        CHECK(near(s.upper_v, 386.8));   // SAFE-114: 2.0 V inside the design window
+        CHECK(near(s.upper_v, 386.8));  // SAFE-114: 2.0 V inside the design window
         CHECK(near(s.lower_v, 304.4));
         CHECK(near(s.soc, 50.25));
         CHECK(near(s.soh, 98.0));
         CHECK(near(s.full_ah, 100.0));
         CHECK(near(s.remaining_ah, 50.3));
         CHECK(near(s.voltage_v, 351.2));
-        CHECK(near(s.current_a, 12.3));   // charging is positive
+        CHECK(near(s.current_a, 12.3));  // charging is positive
         CHECK(near(s.highest_c, 24.6));
         CHECK(near(s.lowest_c, -1.2));
         CHECK(near(s.average_c, 11.7));
@@ -162,7 +156,7 @@ TEST_CASE("byd_hvs: a battery that does not tell its health, its average tempera
     h.battery.soh.forget();
     h.battery.current.forget();
     Shown s = ask(h);
-    CHECK(near(s.soh, 100));   // SAFE-111
+    CHECK(near(s.soh, 100));  // SAFE-111
     CHECK(near(s.current_a, 0));
     CHECK(near(s.average_c, 11.7));
     h.battery.temperature_avg.set(13_degC, h.now);
@@ -174,7 +168,7 @@ TEST_CASE("byd_hvs: the voltage window: margin once, safe rounding, held when un
 {
     House h;
     h.start_running();
-    h.verdict.voltage_max = Voltage::from_milli(388'850);   // not a multiple of the step: upper down, lower up
+    h.verdict.voltage_max = Voltage::from_milli(388'850);  // not a multiple of the step: upper down, lower up
     h.verdict.voltage_min = Voltage::from_milli(302'410);
     Shown s = ask(h);
     CHECK(near(s.upper_v, 386.8));
@@ -187,12 +181,12 @@ TEST_CASE("byd_hvs: the voltage window: margin once, safe rounding, held when un
     h.verdict.voltage_max.reset();
     s = ask(h);
     CHECK(near(s.upper_v, 388.8));
-    h.verdict.voltage_max = 200_V;   // upside down: the last one stands
+    h.verdict.voltage_max = 200_V;  // upside down: the last one stands
     s = ask(h);
     CHECK(near(s.upper_v, 388.8));
     CHECK(near(s.lower_v, 304.5));
     h.verdict.voltage_max_asked = false;
-    h.verdict.voltage_max = 350_V;   // so narrow that the margins would cross: without
+    h.verdict.voltage_max = 350_V;  // so narrow that the margins would cross: without
     h.verdict.voltage_min = 347_V;
     s = ask(h);
     CHECK(near(s.upper_v, 350));
@@ -236,10 +230,10 @@ TEST_CASE("byd_hvs: options modules, product and serial")
         return h.texts();
     };
     CHECK(burst({{"modules", std::int64_t{4}}}, 60.48_kWh)[0] == "250#03290066025D0409");
-    CHECK(burst({}, 60.48_kWh)[0] == "250#03290066025D1809");                              // 23.6 of 2.56 kWh
-    CHECK(burst({{"product", std::string{"HVM"}}}, 60.48_kWh)[0] == "250#03290066025D1609");   // 21.9 of 2.76 kWh
-    CHECK(burst({}, 2.56_kWh)[0] == "250#03290066001A0209");                               // at least two
-    CHECK(burst({}, 3000_kWh)[0] == "250#032900667530FF09");                               // at most 255
+    CHECK(burst({}, 60.48_kWh)[0] == "250#03290066025D1809");                                 // 23.6 of 2.56 kWh
+    CHECK(burst({{"product", std::string{"HVM"}}}, 60.48_kWh)[0] == "250#03290066025D1609");  // 21.9 of 2.76 kWh
+    CHECK(burst({}, 2.56_kWh)[0] == "250#03290066001A0209");                                  // at least two
+    CHECK(burst({}, 3000_kWh)[0] == "250#032900667530FF09");                                  // at most 255
     CHECK(burst({{"product", std::string{"HVM"}}}, 60.48_kWh)[6] == "3D0#03564D0000000000");
     CHECK(burst({{"serial", std::int64_t{0x01020304}}}, 60.48_kWh)[1] == "290#0102030400000000");
     CHECK(burst({{"serial", std::int64_t{4294967295}}}, 60.48_kWh)[1] == "290#FFFFFFFF00000000");
@@ -251,7 +245,7 @@ TEST_CASE("byd_hvs: full capacity comes from the middle of the window when the j
     h.verdict.pack.voltage_nominal.reset();
     h.start_running();
     const Shown s = ask(h);
-    CHECK(near(s.full_ah, 100));   // 34.56 kWh at (388.8 + 302.4) / 2 V
+    CHECK(near(s.full_ah, 100));  // 34.56 kWh at (388.8 + 302.4) / 2 V
 }
 
 TEST_CASE("byd_hvs: the SOC clamp acts only as an option, on the judge's word, and while the limit is zero")
@@ -268,15 +262,15 @@ TEST_CASE("byd_hvs: the SOC clamp acts only as an option, on the judge's word, a
         {false, Direction::charge, false, 0_A, 0_A, 50.25, false},
         {false, Direction::both, true, 0_A, 0_A, 50.25, false},
         {true, Direction::none, false, 0_A, 0_A, 50.25, false},
-        {true, Direction::charge, false, 0_A, 30_A, 100, true},        // SAFE-113
+        {true, Direction::charge, false, 0_A, 30_A, 100, true},  // SAFE-113
         {true, Direction::discharge, false, 25_A, 0_A, 0, true},
-        {true, Direction::charge, false, 25_A, 30_A, 50.25, false},    // the limit is not zero
+        {true, Direction::charge, false, 25_A, 30_A, 50.25, false},  // the limit is not zero
         {true, Direction::discharge, true, 25_A, 30_A, 50.25, false},
-        {true, Direction::charge, false, 0_A, 0_A, 100, true},         // current flows in: full stops it, whatever the cause
+        {true, Direction::charge, false, 0_A, 0_A, 100, true},  // current flows in: full stops it, whatever the cause
         {true, Direction::discharge, true, 0_A, 0_A, 0, true},
-        {true, Direction::both, true, 0_A, 0_A, 100, true},            // both: by cause
+        {true, Direction::both, true, 0_A, 0_A, 100, true},  // both: by cause
         {true, Direction::both, false, 0_A, 0_A, 0, true},
-        {true, Direction::both, false, 0_A, 30_A, 100, true},          // only one of them is blocked
+        {true, Direction::both, false, 0_A, 30_A, 100, true},  // only one of them is blocked
         {true, Direction::both, true, 25_A, 0_A, 0, true},
     };
     for (const Case& c : cases) {
@@ -313,7 +307,7 @@ TEST_CASE("byd_hvs: an engaged clamp is told at once, in HOLD and FAULT too, and
     CHECK(h.texts() == std::vector<std::string>{"150#13A1264801F703E8"});
     h.run(10ms);
     h.sent.clear();
-    h.verdict.override_soc = Direction::discharge;   // sooner than 100 ms: waits for it
+    h.verdict.override_soc = Direction::discharge;  // sooner than 100 ms: waits for it
     h.verdict.ready = false;
     h.judge();
     h.run(1ms);
@@ -321,7 +315,7 @@ TEST_CASE("byd_hvs: an engaged clamp is told at once, in HOLD and FAULT too, and
     h.run(100ms);
     CHECK(h.texts(0x150) == std::vector<std::string>{"150#00002648000003E8"});
     CHECK(h.state().phase == InverterPhase::fault);
-    h.verdict.inverter_link = false;                 // silence: nothing is overridden any more
+    h.verdict.inverter_link = false;  // silence: nothing is overridden any more
     h.run(1s);
     CHECK(!h.state().soc_overridden);
 }
@@ -335,11 +329,11 @@ TEST_CASE("byd_hvs: option narrow_window moves the end of the blocked direction 
     };
     const std::vector<Case> cases{
         {Voltage::from_milli(351'230), 25_A, 30_A, 386.8, 304.4},
-        {Voltage::from_milli(351'230), 0_A, 30_A, 351.3, 304.4},      // never below the pack
-        {Voltage::from_milli(351'230), 25_A, 0_A, 386.8, 351.2},      // never above it
+        {Voltage::from_milli(351'230), 0_A, 30_A, 351.3, 304.4},  // never below the pack
+        {Voltage::from_milli(351'230), 25_A, 0_A, 386.8, 351.2},  // never above it
         {Voltage::from_milli(351'230), 0_A, 0_A, 351.3, 351.2},
-        {351_V, 0_A, 0_A, 351.0, 350.9},                              // still a window
-        {395_V, 0_A, 30_A, 386.8, 304.4},                             // SAFE-110: never past its own end
+        {351_V, 0_A, 0_A, 351.0, 350.9},   // still a window
+        {395_V, 0_A, 30_A, 386.8, 304.4},  // SAFE-110: never past its own end
         {395_V, 25_A, 0_A, 386.8, 386.7},
         {290_V, 0_A, 30_A, 304.5, 304.4},
         {290_V, 25_A, 0_A, 386.8, 304.4},
@@ -357,14 +351,14 @@ TEST_CASE("byd_hvs: option narrow_window moves the end of the blocked direction 
     h.verdict.battery_valid = true;
     h.hear("151#0100000000000000");
     h.run(1s);
-    CHECK(h.last(0x110) == "110#0F1C0BE400000000");   // not in HOLD
+    CHECK(h.last(0x110) == "110#0F1C0BE400000000");  // not in HOLD
     House stale{{{"narrow_window", true}}};
     stale.start_running();
     stale.battery.voltage.set_max_age(1s);
     stale.run(2s);
     stale.grant(0_A, 30_A);
     const Shown s = ask(stale);
-    CHECK(near(s.upper_v, 386.8));                     // an old voltage moves nothing
+    CHECK(near(s.upper_v, 386.8));  // an old voltage moves nothing
 }
 
 TEST_CASE("byd_hvs: the link time-out and the clamp reach the safety configuration")
@@ -375,7 +369,7 @@ TEST_CASE("byd_hvs: the link time-out and the clamp reach the safety configurati
     SafetyConfig safety;
     safety.inverter_link.lost = 1s;
     h.info.adjust(config, safety);
-    CHECK(safety.inverter_link.lost == 60s);   // SAFE-180
+    CHECK(safety.inverter_link.lost == 60s);  // SAFE-180
     CHECK(!safety.inverter_link.soc_override);
     CHECK(!safety.inverter_link.information_only);
     config.options.set("lost_s", 180.0);
@@ -397,9 +391,9 @@ TEST_CASE("byd_hvs: the value topics of the inverter")
         ValueType type;
         std::optional<std::int64_t> milli;
     };
-    const std::vector<Topic> topics{{"inverter", ValueType::temperature, 31'200}, {"send", ValueType::voltage, 351'200}, {"recv", ValueType::voltage, 350'800},
-        {"send", ValueType::current, 12'300}, {"recv", ValueType::current, -18'500}, {"max-discharge", ValueType::current, 30'000},
-        {"max-charge", ValueType::current, 25'000}};
+    const std::vector<Topic> topics{{"inverter", ValueType::temperature, 31'200}, {"send", ValueType::voltage, 351'200},
+        {"recv", ValueType::voltage, 350'800}, {"send", ValueType::current, 12'300}, {"recv", ValueType::current, -18'500},
+        {"max-discharge", ValueType::current, 30'000}, {"max-charge", ValueType::current, 25'000}};
     REQUIRE(h.info.values.size() == topics.size());
     for (std::size_t i = 0; i < topics.size(); ++i) {
         CAPTURE(i);

@@ -44,7 +44,8 @@ struct Case {
         battery.temperature_max.set(20_degC, now);
         battery.temperature_min.set(18_degC, now);
         verdict.sequence = 1;
-        verdict.pack = {.cells = 126, .energy_rated = 60.48_kWh, .voltage_max = 441_V, .voltage_min = 380_V, .voltage_nominal = 410.5_V};
+        verdict.pack = {
+            .cells = 126, .energy_rated = 60.48_kWh, .voltage_max = 441_V, .voltage_min = 380_V, .voltage_nominal = 410.5_V};
         verdict.voltage_max = 441_V;
         verdict.voltage_min = 380_V;
     }
@@ -82,7 +83,8 @@ struct Case {
 
 bool listed(const InverterDriverInfo& info, const CanFrame& f)
 {
-    return std::any_of(info.sends.begin(), info.sends.end(), [&f](const TxRule& r) { return r.id == f.id && r.len == f.len && r.extended == f.extended; });
+    return std::any_of(info.sends.begin(), info.sends.end(),
+        [&f](const TxRule& r) { return r.id == f.id && r.len == f.len && r.extended == f.extended; });
 }
 
 }  // namespace
@@ -100,11 +102,12 @@ TEST_CASE("every inverter driver says what it is, what it reads and what it send
         CHECK(!info->sends.empty());
         for (const TxRule& s : info->sends) {
             CHECK(s.period > Duration{});
-            for (const RxRule& r : info->receives) CHECK(std::tie(s.id, s.extended) != std::tie(r.id, r.extended));   // SAFE-185
+            for (const RxRule& r : info->receives) CHECK(std::tie(s.id, s.extended) != std::tie(r.id, r.extended));  // SAFE-185
         }
         for (const MessageView& m : info->messages) {
             const bool sent = std::any_of(info->sends.begin(), info->sends.end(), [&m](const TxRule& s) { return s.id == m.id; });
-            const bool read = std::any_of(info->receives.begin(), info->receives.end(), [&m](const RxRule& r) { return r.id == m.id; });
+            const bool read =
+                std::any_of(info->receives.begin(), info->receives.end(), [&m](const RxRule& r) { return r.id == m.id; });
             CHECK(sent != read);
         }
         for (const OptionRule& o : info->options) {
@@ -158,11 +161,12 @@ TEST_CASE("every inverter driver moves forward, keeps to its allow-list and to i
             c.tick(out);
             REQUIRE(c.next > c.now);
             CHECK(out.lost() == 0);
-            CHECK(out.frames().size() <= 10);   // SAFE-263: fits a short interface queue
+            CHECK(out.frames().size() <= 10);  // SAFE-263: fits a short interface queue
             for (const CanFrame& f : out.frames()) {
                 ++frames;
-                REQUIRE(listed(*info, f));   // SAFE-006
-                const auto rule = std::find_if(info->sends.begin(), info->sends.end(), [&f](const TxRule& r) { return r.id == f.id; });
+                REQUIRE(listed(*info, f));  // SAFE-006
+                const auto rule =
+                    std::find_if(info->sends.begin(), info->sends.end(), [&f](const TxRule& r) { return r.id == f.id; });
                 const std::tuple key{f.id, rule->paged ? f.data[0] : 0};
                 if (last.contains(key)) CHECK(c.now - last[key].first >= rule->min_spacing);
                 last[key] = {c.now, true};
@@ -199,10 +203,12 @@ TEST_CASE("every inverter driver lets unknown ids and wrong lengths change nothi
         Case c{*info};
         c.all_is_well();
         for (std::uint32_t id = 0; id < 0x800; ++id) {
-            const bool mine = std::any_of(info->receives.begin(), info->receives.end(), [id](const RxRule& r) { return r.id == id && !r.extended; });
+            const bool mine = std::any_of(
+                info->receives.begin(), info->receives.end(), [id](const RxRule& r) { return r.id == id && !r.extended; });
             if (!mine) CHECK(c.driver->on_frame({.id = id}, c.now) == Heard::not_mine);
             CHECK(c.driver->on_frame({.id = id, .extended = true}, c.now) == Heard::not_mine);
-            for (std::uint8_t len = 0; len < 8 && mine; ++len) CHECK(c.driver->on_frame({.id = id, .extended = false, .len = len}, c.now) == Heard::bad_length);
+            for (std::uint8_t len = 0; len < 8 && mine; ++len)
+                CHECK(c.driver->on_frame({.id = id, .extended = false, .len = len}, c.now) == Heard::bad_length);
         }
         CHECK(!c.driver->state().heard);
         Outbox out;
@@ -264,7 +270,7 @@ TEST_CASE("every signal of every inverter message survives encoding and decoding
                 CAPTURE(std::string{m.name});
                 CAPTURE(std::string{s.name});
                 const std::int64_t span = s.valid.max - s.valid.min;
-                const std::int64_t stride = std::max<std::int64_t>(1, span / 70'000);   // all codes of up to 16 bits
+                const std::int64_t stride = std::max<std::int64_t>(1, span / 70'000);  // all codes of up to 16 bits
                 for (std::int64_t raw = s.valid.min; raw <= s.valid.max; raw += stride) {
                     CanFrame zeros{.id = m.id, .len = m.len}, ones = zeros;
                     ones.data.fill(0xFF);

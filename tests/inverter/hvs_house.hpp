@@ -28,7 +28,8 @@ inline CanFrame frame(std::string_view text)
     for (const char c : text.substr(hash + 1))
         if (c != '.') hex += c;
     if (hex.size() % 2 != 0 || hex.size() > 16) throw std::invalid_argument{"bad data in frame: " + std::string{text}};
-    for (; f.len * 2U < hex.size(); ++f.len) std::from_chars(hex.data() + 2 * f.len, hex.data() + 2 * f.len + 2, f.data[f.len], 16);
+    for (; f.len * 2U < hex.size(); ++f.len)
+        std::from_chars(hex.data() + 2 * f.len, hex.data() + 2 * f.len + 2, f.data[f.len], 16);
     return f;
 }
 inline std::string text(const CanFrame& f)
@@ -80,7 +81,8 @@ public:
         battery.temperature_max.set(Temperature::from_milli(24'600), now);
         battery.temperature_min.set(Temperature::from_milli(-1'200), now);
         verdict.state = GatewayState::starting;
-        verdict.pack = {.cells = 108, .energy_rated = 34.56_kWh, .voltage_max = 388.8_V, .voltage_min = 302.4_V, .voltage_nominal = 345.6_V};
+        verdict.pack = {
+            .cells = 108, .energy_rated = 34.56_kWh, .voltage_max = 388.8_V, .voltage_min = 302.4_V, .voltage_nominal = 345.6_V};
         verdict.voltage_max = 388.8_V;
         verdict.voltage_min = 302.4_V;
         verdict.inverter_link = true;
@@ -114,10 +116,7 @@ public:
         ++verdict.sequence;
         verdict.at = now;
     }
-    Heard hear(std::string_view f)
-    {
-        return driver->on_frame(frame(f), now);
-    }
+    Heard hear(std::string_view f) { return driver->on_frame(frame(f), now); }
     void grant(Current charge, Current discharge)
     {
         verdict.charge = GrantWriter::write(350_V * charge, charge, Cause::config);
@@ -133,7 +132,7 @@ public:
         verdict.ready = true;
         verdict.state = GatewayState::run;
         grant(charge, discharge);
-        for (int i = 0; i < 16; ++i) {   // keeps the inverter there
+        for (int i = 0; i < 16; ++i) {  // keeps the inverter there
             hear("191#0404001700010400");
             run(500ms);
         }
@@ -163,7 +162,7 @@ public:
     }
 
     const InverterDriverInfo& info = *find_inverter_driver("byd-hvs");
-    Instant now{std::chrono::hours{5} + 271828us};   // not zero: a forgotten start time shows
+    Instant now{std::chrono::hours{5} + 271828us};  // not zero: a forgotten start time shows
     Instant judged = now;
     Instant wake = now;
     std::unique_ptr<InverterDriver> driver;

@@ -22,8 +22,9 @@ TEST_CASE("simulated pack: every frame of the protocol comes, 8 bytes long and w
         CHECK(f.len == 8);
         if (f.id != 0x47B) CHECK(atto3::checksum_right(f));
     }
-    CHECK(ids == std::set<std::uint32_t>{0x244, 0x245, 0x286, 0x334, 0x338, 0x344, 0x345, 0x347, 0x34A, 0x35E, 0x360, 0x36C, 0x438, 0x43A, 0x43B, 0x43C,
-                     0x43D, 0x444, 0x445, 0x446, 0x447, 0x47B, 0x524});
+    CHECK(ids ==
+        std::set<std::uint32_t>{0x244, 0x245, 0x286, 0x334, 0x338, 0x344, 0x345, 0x347, 0x34A, 0x35E, 0x360, 0x36C, 0x438, 0x43A,
+            0x43B, 0x43C, 0x43D, 0x444, 0x445, 0x446, 0x447, 0x47B, 0x524});
     const std::map<std::uint32_t, Duration> documented{{0x444, 101ms}, {0x345, 100ms}, {0x446, 1s}, {0x447, 1s}, {0x524, 5s}};
     for (const auto& [id, period] : documented) {
         CAPTURE(id);
@@ -37,10 +38,11 @@ TEST_CASE("simulated pack: what it says is what its cells are")
     Car car{{.soc = 60_pct, .temperature = 15_degC}};
     car.run(6s);
     const auto& cells = car.pack.cells();
-    CHECK(*atto3::voltage_fine(*car.last(0x438)) == car.pack.pack_voltage() + Voltage::from_milli(50 - (car.pack.pack_voltage().milli() + 50) % 100));
+    CHECK(*atto3::voltage_fine(*car.last(0x438)) ==
+        car.pack.pack_voltage() + Voltage::from_milli(50 - (car.pack.pack_voltage().milli() + 50) % 100));
     CHECK(magnitude(*atto3::voltage_coarse(*car.last(0x444)) - car.pack.pack_voltage()) <= 1_V);
     CHECK(*atto3::soc(*car.last(0x447)) == 60_pct);
-    CHECK(car.last(0x447)->data[5] >= 0xF0);   // the other four bits are not the charge
+    CHECK(car.last(0x447)->data[5] >= 0xF0);  // the other four bits are not the charge
     CHECK(*atto3::current(*car.last(0x444)) == 0_A);
     const auto low = *atto3::lowest_cell(*car.last(0x446)), high = *atto3::highest_cell(*car.last(0x446));
     for (unsigned i = 0; i < cells.cells(); ++i) {
@@ -52,12 +54,14 @@ TEST_CASE("simulated pack: what it says is what its cells are")
     for (const auto& [at, f] : car.heard)
         if (f.id == 0x43D) pages[*atto3::cell_page(f)] = f;
     CHECK(pages.size() == 43);
-    CHECK(magnitude(*atto3::cell_b(pages.at(7)) - Voltage::from_milli(static_cast<std::int64_t>(cells.cell_voltage(22) * 1000))) <= 2_mV);
+    CHECK(magnitude(*atto3::cell_b(pages.at(7)) -
+              Voltage::from_milli(static_cast<std::int64_t>(cells.cell_voltage(22) * 1000))) <= 2_mV);
     CHECK(atto3::cell_c(pages.at(41)));
     CHECK(!atto3::cell_a(pages.at(42)));
     // ten sensors, twelve places
     for (const auto& [at, f] : car.heard)
-        if (f.id == 0x43C && f.data[0] == 1) CHECK((atto3::sensor_d(f).has_value() && !atto3::sensor_e(f) && !atto3::sensor_f(f)));
+        if (f.id == 0x43C && f.data[0] == 1)
+            CHECK((atto3::sensor_d(f).has_value() && !atto3::sensor_e(f) && !atto3::sensor_f(f)));
     CHECK(*atto3::insulation(*car.last(0x43A)) == 7300_ohm_per_V);
     CHECK(atto3::monitor_runs(*car.last(0x35E)));
 }
@@ -91,7 +95,7 @@ TEST_CASE("simulated pack: closes for the right sequence, and says how far it is
     CHECK(car.pack.connection() == sim::Connection::precharge);
     CHECK(seen.contains("4244"));
     car.run(2s);
-    CHECK(car.stage() == Stage::precharging);       // no link, no main contactor
+    CHECK(car.stage() == Stage::precharging);  // no link, no main contactor
     car.link = car.pack.pack_voltage() - 1_V;
     car.run(1s);
     CHECK(car.stage() == Stage::closed);
@@ -169,7 +173,7 @@ TEST_CASE("simulated pack: precharge that leads nowhere ends by itself")
     CHECK(car.pack.contactors().counts().precharge_failures == 1);
     CHECK(car.pack.diagnostics().codes.size() == 1);
     car.run(3s);
-    CHECK(car.pack.contactors().counts().precharge_failures == 1);   // no loop
+    CHECK(car.pack.contactors().counts().precharge_failures == 1);  // no loop
 }
 
 TEST_CASE("simulated pack: withdrawing the request ends precharge")
@@ -192,7 +196,7 @@ TEST_CASE("simulated pack: opens on acknowledge after shutdown, not on shutdown 
     car.mode = atto3::PowerMode::shutdown;
     car.run(3s);
     CHECK(car.stage() == Stage::closed);
-    CHECK(text(*car.last(0x344)).substr(4, 4) == "8241");   // HV-active gone
+    CHECK(text(*car.last(0x344)).substr(4, 4) == "8241");  // HV-active gone
     car.mode = atto3::PowerMode::acknowledge;
     car.run(300ms);
     CHECK(car.stage() == Stage::open);
@@ -291,15 +295,16 @@ TEST_CASE("simulated pack: answers diagnostic requests, short and long")
         return answers;
     };
     using Answers = std::vector<std::string>;
-    CHECK(ask({0x03, 0x22, 0x00, 0x05}) == Answers{"7EF#0462000537AAAAAA"});           // SOC 55 %
-    CHECK(ask({0x03, 0x22, 0x00, 0x09}) == Answers{"7EF#056200098813AAAA"});           // 5000: no current
-    CHECK(ask({0x03, 0x22, 0x1F, 0xFC}) == Answers{"7EF#07621FFC7C15983A"});           // 55.00 %, 150.00 Ah
+    CHECK(ask({0x03, 0x22, 0x00, 0x05}) == Answers{"7EF#0462000537AAAAAA"});  // SOC 55 %
+    CHECK(ask({0x03, 0x22, 0x00, 0x09}) == Answers{"7EF#056200098813AAAA"});  // 5000: no current
+    CHECK(ask({0x03, 0x22, 0x1F, 0xFC}) == Answers{"7EF#07621FFC7C15983A"});  // 55.00 %, 150.00 Ah
     CHECK(ask({0x03, 0x22, 0x12, 0x34}) == Answers{"7EF#037F2231AAAAAAAA"});
     CHECK(ask({0x01, 0x22}) == Answers{"7EF#037F2213AAAAAAAA"});
     CHECK(ask({0x02, 0x27, 0x01}) == Answers{"7EF#037F2711AAAAAAAA"});
     CHECK(ask({0x02, 0x10, 0x01}) == Answers{"7EF#025001AAAAAAAAAA"});
-    CHECK(ask({0x03, 0x19, 0x02, 0x09}) == Answers{"7EF#03590209AAAAAAAA"});           // no codes
-    for (const std::uint8_t id : std::initializer_list<std::uint8_t>{0x04, 0x08, 0x0A, 0x0B, 0x0E, 0x0F, 0x10, 0x11, 0x12, 0x2B, 0x2D, 0x2F, 0x31, 0x32}) {
+    CHECK(ask({0x03, 0x19, 0x02, 0x09}) == Answers{"7EF#03590209AAAAAAAA"});  // no codes
+    for (const std::uint8_t id :
+        std::initializer_list<std::uint8_t>{0x04, 0x08, 0x0A, 0x0B, 0x0E, 0x0F, 0x10, 0x11, 0x12, 0x2B, 0x2D, 0x2F, 0x31, 0x32}) {
         const auto answer = ask({0x03, 0x22, 0x00, id});
         REQUIRE(answer.size() == 1);
         CHECK(answer[0].substr(6, 2) == "62");
@@ -307,11 +312,11 @@ TEST_CASE("simulated pack: answers diagnostic requests, short and long")
 
     CHECK(car.pack.command("dtc P1A0000 on") == "ok");
     CHECK(car.pack.command("dtc U029787 stored") == "ok");
-    CHECK(ask({0x03, 0x19, 0x02, 0x09}) == Answers{"7EF#100B5902091A0000"});           // waits for flow control
+    CHECK(ask({0x03, 0x19, 0x02, 0x09}) == Answers{"7EF#100B5902091A0000"});  // waits for flow control
     car.heard.clear();
     car.pack.on_frame({.id = 0x7E7, .data = {0x30, 0x00, 0x05}}, car.now);
     car.run(100ms);
-    CHECK(text(*car.last(0x7EF)) == "7EF#2109C2978708AAAA");                           // the protocol page's example 36
+    CHECK(text(*car.last(0x7EF)) == "7EF#2109C2978708AAAA");  // the protocol page's example 36
     // nobody wants the rest: given up, and the next request is answered
     CHECK(ask({0x03, 0x19, 0x02, 0x09}).size() == 1);
     car.run(2s);
@@ -333,14 +338,14 @@ TEST_CASE("simulated pack: block size and separation of flow control are kept")
     car.run(100ms);
     car.pack.on_frame({.id = 0x7E7, .data = {0x30, 0x02, 0x1E}}, car.now);
     car.run(300ms);
-    CHECK(car.count(0x7EF) == 3);      // the first and a block of two
+    CHECK(car.count(0x7EF) == 3);  // the first and a block of two
     std::vector<Instant> times;
     for (const auto& [at, f] : car.heard)
         if (f.id == 0x7EF) times.push_back(at);
     CHECK(times[2] - times[1] >= 30ms);
     car.pack.on_frame({.id = 0x7E7, .data = {0x30, 0x00, 0x00}}, car.now);
     car.run(300ms);
-    CHECK(car.count(0x7EF) == 6);      // 35 bytes: 6 + 5 * 7 covers it
+    CHECK(car.count(0x7EF) == 6);  // 35 bytes: 6 + 5 * 7 covers it
 }
 
 TEST_CASE("simulated pack: trouble codes as text")
@@ -475,7 +480,7 @@ TEST_CASE("simulated pack: contactors in trouble")
         car.run(1s);
         CHECK(car.pack.command("contactor close") == "ok");
         car.run(5s);
-        CHECK(car.stage() == Stage::closed);     // though a parked car says standby and an empty link
+        CHECK(car.stage() == Stage::closed);  // though a parked car says standby and an empty link
         car.mode = atto3::PowerMode::hold;
         car.link = car.pack.pack_voltage();
         car.run(1s);
@@ -503,11 +508,12 @@ TEST_CASE("simulated pack: commands that are not right say how they are")
 {
     Car car;
     car.run(100ms);
-    for (const char* bad : {"", "   ", "fly", "current", "current x", "current 1e9", "current nan", "soc", "soc 200", "soc -1", "silent", "silent maybe", "stop",
-             "stop xyz", "stop 800", "resume", "resume xyz", "corrupt 345", "corrupt 345 maybe", "corrupt zz on", "length 446", "length 446 9", "length zz 3",
-             "cell 0 3", "cell 127 3", "cell 9", "cell 9 9", "cell 9 x", "temp", "temp 999", "temp 99 20", "temp x 20", "contactor", "contactor maybe", "dtc P1",
-             "dtc P1A4100", "dtc P1A4100 maybe", "insulation -1", "insulation", "freeze", "freeze maybe", "voltage", "voltage x", "voltage -3", "limit charge",
-             "limit sideways 3", "limit charge x", "limit charge -3", "crash", "crash maybe"}) {
+    for (const char* bad : {"", "   ", "fly", "current", "current x", "current 1e9", "current nan", "soc", "soc 200", "soc -1",
+             "silent", "silent maybe", "stop", "stop xyz", "stop 800", "resume", "resume xyz", "corrupt 345", "corrupt 345 maybe",
+             "corrupt zz on", "length 446", "length 446 9", "length zz 3", "cell 0 3", "cell 127 3", "cell 9", "cell 9 9",
+             "cell 9 x", "temp", "temp 999", "temp 99 20", "temp x 20", "contactor", "contactor maybe", "dtc P1", "dtc P1A4100",
+             "dtc P1A4100 maybe", "insulation -1", "insulation", "freeze", "freeze maybe", "voltage", "voltage x", "voltage -3",
+             "limit charge", "limit sideways 3", "limit charge x", "limit charge -3", "crash", "crash maybe"}) {
         CAPTURE(bad);
         CHECK(car.pack.command(bad).starts_with("error"));
     }

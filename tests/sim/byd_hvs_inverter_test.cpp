@@ -19,7 +19,12 @@ namespace hvs = batgw::byd_hvs;
 namespace {
 
 constexpr hvs::Identity identity{.energy_rated = 60.48_kWh, .voltage_nominal = 403.2_V, .modules = 24};
-constexpr hvs::Measured measured{.voltage = 410_V, .current = 0_A, .soc = 55_pct, .soh = 98_pct, .temperature_max = 22_degC, .temperature_min = 20_degC,
+constexpr hvs::Measured measured{.voltage = 410_V,
+    .current = 0_A,
+    .soc = 55_pct,
+    .soh = 98_pct,
+    .temperature_max = 22_degC,
+    .temperature_min = 20_degC,
     .temperature_avg = 21_degC};
 
 // A battery by hand. Frames go to the inverter when told to.
@@ -65,7 +70,8 @@ struct Wire {
     }
     std::size_t count(std::uint32_t id) const
     {
-        return static_cast<std::size_t>(std::count_if(heard.begin(), heard.end(), [id](const Caught& h) { return h.frame.id == id; }));
+        return static_cast<std::size_t>(
+            std::count_if(heard.begin(), heard.end(), [id](const Caught& h) { return h.frame.id == id; }));
     }
     sim::BydHvsInverter inverter;
     Instant now{std::chrono::hours{1} + 99999us};
@@ -82,19 +88,20 @@ TEST_CASE("simulated inverter: asks until somebody is there, and reports what it
 {
     Wire w;
     w.run(400ms);
-    CHECK(w.heard.empty());   // boots
+    CHECK(w.heard.empty());  // boots
     w.run(10s);
     unsigned asked = 0;
     for (const auto& [at, f] : w.heard) asked += f.id == 0x151 && f.data[0] == 1;
     CHECK(asked == 5);
     CHECK(w.count(0x091) == 10);
     CHECK(w.count(0x111) >= 1);
-    CHECK(w.count(0x191) == 2);   // a GoodWe
+    CHECK(w.count(0x191) == 2);  // a GoodWe
     CHECK(std::any_of(w.heard.begin(), w.heard.end(), [](const Caught& h) { return text(h.frame) == "151#00474F4F44574500"; }));
     w.identify();
     w.heard.clear();
     w.run(10s);
-    CHECK(std::none_of(w.heard.begin(), w.heard.end(), [](const Caught& h) { return h.frame.id == 0x151 && h.frame.data[0] == 1; }));
+    CHECK(std::none_of(
+        w.heard.begin(), w.heard.end(), [](const Caught& h) { return h.frame.id == 0x151 && h.frame.data[0] == 1; }));
     CHECK(w.inverter.told().product == "Battery-Box Premium HVS");
     CHECK(w.inverter.told().vendor == "BYD");
     CHECK(w.inverter.told().modules == 24);
@@ -142,14 +149,40 @@ TEST_CASE("simulated inverter: names what is wrong with a battery")
         CHECK(!report.satisfied());
         return report.problems.empty() ? std::string{} : report.problems.back();
     };
-    CHECK(complaint([](Wire& w) { w.serving = false; w.run(3s); }).starts_with("0x110 late"));
-    CHECK(complaint([](Wire& w) { w.limits.voltage_min = 4400; w.beat = w.now; w.run(1s); }) == "voltage window is none");
-    CHECK(complaint([](Wire& w) { w.limits.charge = 9000; w.beat = w.now; w.run(1s); }) == "implausible current limit");
-    CHECK(complaint([](Wire& w) { w.inverter.set_terminal_voltage(3_V); w.run(3s); }) == "limits above 0 without voltage at the terminals");
-    CHECK(complaint([](Wire& w) { w.shown.voltage = 600_V; w.slow_beat = w.now; w.run(1s); }) == "battery voltage far outside its window");
-    CHECK(complaint([](Wire& w) { w.shown.temperature_max = 10_degC; w.slow_beat = w.now; w.run(1s); }) == "lowest temperature above the highest");
-    CHECK(complaint([](Wire& w) { w.say({.id = 0x150, .data = {0xFF, 0xFF, 0, 0, 0, 0, 0, 1}}); }) == "state of charge or health above 100 %");
-    CHECK(complaint([](Wire& w) { w.say({.id = 0x150, .data = {0, 0, 0, 0, 0, 2, 0, 1}}); }) == "more remaining than full capacity");
+    CHECK(complaint([](Wire& w) {
+        w.serving = false;
+        w.run(3s);
+    }).starts_with("0x110 late"));
+    CHECK(complaint([](Wire& w) {
+        w.limits.voltage_min = 4400;
+        w.beat = w.now;
+        w.run(1s);
+    }) == "voltage window is none");
+    CHECK(complaint([](Wire& w) {
+        w.limits.charge = 9000;
+        w.beat = w.now;
+        w.run(1s);
+    }) == "implausible current limit");
+    CHECK(complaint([](Wire& w) {
+        w.inverter.set_terminal_voltage(3_V);
+        w.run(3s);
+    }) == "limits above 0 without voltage at the terminals");
+    CHECK(complaint([](Wire& w) {
+        w.shown.voltage = 600_V;
+        w.slow_beat = w.now;
+        w.run(1s);
+    }) == "battery voltage far outside its window");
+    CHECK(complaint([](Wire& w) {
+        w.shown.temperature_max = 10_degC;
+        w.slow_beat = w.now;
+        w.run(1s);
+    }) == "lowest temperature above the highest");
+    CHECK(complaint([](Wire& w) {
+        w.say({.id = 0x150, .data = {0xFF, 0xFF, 0, 0, 0, 0, 0, 1}});
+    }) == "state of charge or health above 100 %");
+    CHECK(complaint([](Wire& w) {
+        w.say({.id = 0x150, .data = {0, 0, 0, 0, 0, 2, 0, 1}});
+    }) == "more remaining than full capacity");
     CHECK(complaint([](Wire& w) { w.say(hvs::encode_product(hvs::product_hvs, 2)); }) == "identification out of order: 0x3D0");
     CHECK(complaint([](Wire& w) { w.say({.id = 0x250, .data = {}}); }) == "rated energy 0");
     CHECK(complaint([](Wire& w) {
@@ -192,7 +225,7 @@ TEST_CASE("simulated inverter: follows the limits after its delay, or does not")
     w.limits.discharge = 0;
     w.beat = w.now;
     w.run(200ms);
-    CHECK(w.inverter.current() == -30_A);   // not yet
+    CHECK(w.inverter.current() == -30_A);  // not yet
     w.run(200ms);
     CHECK(w.inverter.current() == 0_A);
 
@@ -252,7 +285,7 @@ TEST_CASE("simulated inverter: silent, restarted, asking once more")
     CHECK(w.heard.empty());
     CHECK(!w.inverter.charge_limit());
     w.run(500ms);
-    CHECK(w.count(0x151) == 2);   // asks, and says who it is
+    CHECK(w.count(0x151) == 2);  // asks, and says who it is
     w.identify();
     CHECK(w.inverter.told().identifications == 1);
     w.heard.clear();
@@ -267,8 +300,9 @@ TEST_CASE("simulated inverter: commands")
 {
     Wire w;
     w.serve();
-    for (const char* bad : {"", "fly", "power", "power x", "power 1e9", "ignore", "ignore maybe", "obey-soc", "delay", "delay -1", "silent", "silent maybe",
-             "restart -1", "restart 1 2", "restart x", "brand", "brand MUCHTOOLONG", "voltage", "voltage x", "voltage -1"}) {
+    for (const char* bad : {"", "fly", "power", "power x", "power 1e9", "ignore", "ignore maybe", "obey-soc", "delay", "delay -1",
+             "silent", "silent maybe", "restart -1", "restart 1 2", "restart x", "brand", "brand MUCHTOOLONG", "voltage",
+             "voltage x", "voltage -1"}) {
         CAPTURE(bad);
         CHECK(w.inverter.command(bad).starts_with("error"));
     }
@@ -293,10 +327,14 @@ TEST_CASE("the driver satisfies the simulated inverter for ten minutes, with cha
     const auto& info = *find_inverter_driver("byd-hvs");
     for (const OptionRule& o : info.options) {
         const std::string t{o.default_text};
-        if (o.type == OptionType::boolean) options.set(o.name, t == "true");
-        else if (o.type == OptionType::integer) options.set(o.name, std::int64_t{std::stoll(t)});
-        else if (o.type == OptionType::number) options.set(o.name, std::stod(t));
-        else options.set(o.name, t);
+        if (o.type == OptionType::boolean)
+            options.set(o.name, t == "true");
+        else if (o.type == OptionType::integer)
+            options.set(o.name, std::int64_t{std::stoll(t)});
+        else if (o.type == OptionType::number)
+            options.set(o.name, std::stod(t));
+        else
+            options.set(o.name, t);
     }
     InverterConfig config;
     config.options = options;

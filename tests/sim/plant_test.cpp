@@ -93,7 +93,7 @@ TEST_CASE("plant: current flows only through closed contactors")
     r.load.amps = 20_A;
     r.run(100ms);
     CHECK(r.pack.flowing == 0_A);
-    CHECK(r.load.terminal == 1000_V);   // nothing takes it: the link fills up to where an inverter stops
+    CHECK(r.load.terminal == 1000_V);  // nothing takes it: the link fills up to where an inverter stops
     r.load.amps = -20_A;
     r.run(200ms);
     CHECK(r.load.terminal == 0_V);

@@ -75,7 +75,8 @@ public:
     }
     std::size_t count(std::uint32_t id) const
     {
-        return static_cast<std::size_t>(std::count_if(heard.begin(), heard.end(), [id](const Caught& h) { return h.frame.id == id; }));
+        return static_cast<std::size_t>(
+            std::count_if(heard.begin(), heard.end(), [id](const Caught& h) { return h.frame.id == id; }));
     }
     using Stage = sim::Atto3Contactors::Stage;
     Stage stage() const { return pack.contactors().stage(); }
