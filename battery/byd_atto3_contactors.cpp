@@ -158,8 +158,9 @@ Instant ContactorTalk::on_tick(Instant now, const BatteryDriver::Orders& orders,
     started_ = true;
     advance(now, orders, state);
     state.phase = phase();
-    if (step_ == Step::off || step_ == Step::listen) return now + power_mode.period;
-    if (due(mode_beat_, now)) send_mode(out);
+    const bool mode_due = due(mode_beat_, now);
+    if (step_ == Step::off || step_ == Step::listen) return mode_beat_.next();
+    if (mode_due) send_mode(out);
     if (due(link_beat_, now)) send_link(now, state, out);
     return std::min(mode_beat_.next(), link_beat_.next());
 }

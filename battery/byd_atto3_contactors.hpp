@@ -30,7 +30,7 @@ public:
     void on_feedback(const CanFrame& frame, Instant at, BatteryState& state);
     // After a new current sample.
     void on_current(Instant at, BatteryState& state);
-    // Sends what is due; says when to call next.
+    // Sends what is due; says when to call next, in at most 50 ms.
     Instant on_tick(Instant now, const BatteryDriver::Orders& orders, BatteryState& state, Outbox& out);
 
     ContactorPhase phase() const;

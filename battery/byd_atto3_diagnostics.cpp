@@ -30,27 +30,26 @@ constexpr std::int64_t number(std::span<const std::uint8_t> bytes)  // low byte 
 
 Instant Diagnostics::on_tick(Instant now, bool awake, Outbox& out)
 {
-    constexpr Duration look_again = 50ms;
     if (asked_ != Asked::nothing && now >= give_up_at_) finish();
     if (asked_ != Asked::nothing) {
         send_flow_control(now, out);
-        return std::min(now + look_again, give_up_at_);
+        return give_up_at_;
     }
-    if (!awake) return now + look_again;
+    if (!awake) return end_of_time;
     if (slow_beat_.due(now)) {
         slow_next_ = 0;
         // Codes that are there must be seen to go, and a pack that did not answer gets another chance.
         if (!codes_.empty() || codes_read_ == 0) codes_wanted_ = true;
     }
     if (quick_beat_.due(now)) quick_next_ = 0;
-    if (last_sent_ && now - *last_sent_ < spacing) return std::min(now + look_again, *last_sent_ + spacing);
+    if (last_sent_ && now - *last_sent_ < spacing) return *last_sent_ + spacing;
     if (codes_wanted_) {
         codes_wanted_ = false;
         ask(Asked::codes, 0, now, out);
     } else if (values_) {
         ask_next_value(now, out);
     }
-    return now + look_again;
+    return asked_ != Asked::nothing ? give_up_at_ : end_of_time;
 }
 
 void Diagnostics::ask_next_value(Instant now, Outbox& out)

@@ -25,7 +25,7 @@ public:
     std::uint32_t reply_id() const { return reply_id_; }
     // A frame with the reply id. `not_mine`: nobody asked; `implausible`: not an answer to what was asked. Both change nothing.
     Heard on_frame(const CanFrame& frame, Instant at, BatteryState& state);
-    // `awake`: the pack talks, and we may. Sends what is due; says when to call next, in at most 50 ms.
+    // `awake`: the pack talks, and we may. Sends what is due. To be called every 50 ms, and at the returned time.
     Instant on_tick(Instant now, bool awake, Outbox& out);
     // Trouble codes, as soon as the pack is awake.
     void read_codes() { codes_wanted_ = true; }
