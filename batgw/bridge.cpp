@@ -6,6 +6,7 @@ namespace batgw {
 namespace {
 
 constexpr Duration too_long_queued = 500ms;   // SAFE-232
+constexpr Duration too_long_between = 500ms;  // SAFE-211
 constexpr Duration rate_window = 1s;
 
 }  // namespace
@@ -105,7 +106,7 @@ Instant Bridge::run(Instant now)
 
 void Bridge::judge(Instant now)
 {
-    if (judged_since_asked_ && now - last_judged_ > too_long_queued) ++long_gaps_;
+    if (last_judged_ && now - *last_judged_ > too_long_between) ++long_gaps_;
     last_judged_ = now;
     judged_since_asked_ = true;
     dirty_ = false;

@@ -94,7 +94,7 @@ private:
     Instant next_judgement_{};
     Instant battery_wake_{}, inverter_wake_{};
     ContactorOrder last_order_ = ContactorOrder::keep;
-    Instant last_judged_{};
+    std::optional<Instant> last_judged_;
     unsigned long_gaps_ = 0;         // > 500 ms between judgements, since the watchdog was fed
     bool judged_since_asked_ = false;
 };

@@ -34,6 +34,7 @@ struct WorldOptions {
     std::string battery_extra, inverter_extra;   // further keys, indented by two
     sim::BatteryChoice pack;
     std::optional<OperatorState> restored;
+    std::shared_ptr<sim::SimulatedBattery> same_pack;   // of an earlier world: the gateway restarts, the pack does not
     Instant start{std::chrono::hours{3} + 123456us};   // not zero: a forgotten start time shows
 };
 
@@ -43,7 +44,7 @@ public:
         : now{options.start},
           start{options.start},
           config{load_config(options)},
-          pack{sim::make_battery(options.battery, options.pack)},
+          pack{options.same_pack ? options.same_pack : sim::make_battery(options.battery, options.pack)},
           inverter{sim::make_inverter(options.inverter, {})},
           plant{*pack, *inverter},
           bridge{config, *find_battery_driver(options.battery), *find_inverter_driver(options.inverter), now, options.restored}
@@ -75,8 +76,10 @@ public:
     void start_up()
     {
         inverter->set_wish(Power{});
-        REQUIRE(run_until([&] { return verdict().state == GatewayState::run && verdict().charge.by() != Cause::ramp && !verdict().charge.is_zero(); }, 120s));
+        REQUIRE(run_until([&] { return settled(verdict().charge) && settled(verdict().discharge); }, 120s));
     }
+
+    static bool settled(const Grant& g) { return !g.is_zero() && g.by() != Cause::ramp; }
 
     const Verdict& verdict() const { return bridge.verdict(); }
     bool has(FaultId id, std::string_view detail = {}) const
@@ -116,7 +119,7 @@ public:
 
     Instant now, start;
     Config config;
-    std::unique_ptr<sim::SimulatedBattery> pack;
+    std::shared_ptr<sim::SimulatedBattery> pack;
     std::unique_ptr<sim::SimulatedInverter> inverter;
     sim::Plant plant;
     Bridge bridge;
