@@ -268,6 +268,7 @@ void Judge::judge_contactors(Round& r)
     in.stop = r.in.stop_requested;
     in.hurry = r.in.stop_now;
     r.contactors = contactors_.evaluate(in, r.now);
+    if (r.pack == nullptr) r.contactors.verdict.power_allowed = false;
     is_open_ = r.contactors.is_open;
     for (const ActiveFault& f : r.contactors.faults) faults_.report(f, f.level == FaultClass::block ? config_.hold : Duration{});
 }
@@ -278,8 +279,8 @@ void Judge::follow_start(Round& r)
     const bool valid = r.pack != nullptr && r.signals.required_fresh && r.battery_link.alive;
     if (data_valid_.for_at_least(valid, config_.start_valid, r.now)) battery_ready_ = true;
     const bool inhibited = r.now - start_ < config_.contactors.boot_inhibit;
-    if (battery_ready_ && valid && !inhibited && r.contactors.verdict.power_allowed && r.inverter_present && r.identity_known)
-        started_ = true;
+    const bool all_there = valid && r.battery_bus.up && r.inverter_bus.up && r.identity_known && r.inverter_present;
+    if (battery_ready_ && all_there && !inhibited && r.contactors.verdict.power_allowed) started_ = true;
 }
 
 }  // namespace batgw

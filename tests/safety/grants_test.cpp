@@ -1,0 +1,399 @@
+#include "safety/grants.hpp"
+
+#include "safety/grant_writer.hpp"
+#include "tests/safety/house.hpp"
+
+#include <doctest/doctest.h>
+
+#include <array>
+#include <cstdint>
+#include <functional>
+#include <random>
+#include <vector>
+
+using namespace batgw;
+using batgw::test::House;
+
+TEST_CASE("only a grant with power and current is one; anything else is exactly nothing")
+{
+    // SAFE-094
+    REQUIRE(Grant{}.is_zero());
+    REQUIRE(Grant{}.power() == Power{});
+    const Grant some = GrantWriter::write(100_W, 1_A, Cause::config);
+    REQUIRE(some.power() == 100_W);
+    REQUIRE(some.current() == 1_A);
+    for (const Grant& none : {GrantWriter::write(0_W, 1_A, Cause::ramp), GrantWriter::write(100_W, 0_A, Cause::ramp),
+             GrantWriter::write(-1_W, 1_A, Cause::ramp), GrantWriter::write(1_W, -1_A, Cause::ramp),
+             GrantWriter::nothing(Cause::ramp)}) {
+        REQUIRE(none.is_zero());
+        REQUIRE(none.power() == Power{});
+        REQUIRE(none.current() == Current{});
+        REQUIRE(none.by() == Cause::ramp);
+    }
+}
+
+TEST_CASE("a blocked direction is exactly zero, the other keeps its grant")
+{
+    // SAFE-094
+    House house;
+    house.up();
+    house.cell_max = 3600_mV;
+    house.run(2s);
+    REQUIRE(house.verdict().charge.power() == Power{});
+    REQUIRE(house.verdict().charge.current() == Current{});
+    REQUIRE(house.verdict().discharge.power() == 10_kW);
+}
+
+TEST_CASE("the grant is the lowest of all limits, whichever that is")
+{
+    // SAFE-070
+    struct Limit {
+        Cause cause;
+        void (*set)(House&, Power);
+    };
+    const auto curve = [](Power p) { return Percent::from_milli(p.milli() / 100); };  // of 10 kW
+    REQUIRE(curve(2500_W) == 25_pct);
+    const std::array limits{
+        Limit{Cause::config, [](House& h, Power p) { h.inputs.operator_.max_charge = h.inputs.operator_.max_discharge = p; }},
+        Limit{Cause::operator_,
+            [](House& h, Power p) {
+                h.inputs.operator_.max_charge = h.inputs.operator_.max_discharge = p;
+                h.inputs.operator_.charge_limit_default = h.inputs.operator_.discharge_limit_default = false;
+            }},
+        Limit{Cause::operator_,
+            [](House& h, Power p) {
+                h.inputs.operator_.max_charge_current = h.inputs.operator_.max_discharge_current = *(p / 385_V);
+            }},
+        Limit{Cause::battery, [](House& h, Power p) { h.charge_limit = h.discharge_limit = p; }},
+        Limit{Cause::temperature,
+            [](House& h, Power p) {  // both curves fall by 10 % per degree from 45 or 50
+                h.temperature_max = Temperature::from_milli(45'000 + (5'000'000 - p.milli()) / 1000);
+                h.temperature_min = h.temperature_max - 5_K;
+            }},
+    };
+    for (const Limit& a : limits) {
+        House house;
+        house.up();
+        REQUIRE(house.verdict().charge.by() == Cause::config);
+        a.set(house, 4_kW);
+        house.step();
+        REQUIRE(house.charge() <= 4_kW);
+        REQUIRE(house.charge() >= 3990_W);
+        REQUIRE(house.verdict().charge.by() == a.cause);
+        for (const Limit& b : limits) {
+            if (&a == &b || (a.cause == Cause::config && b.cause == Cause::operator_) ||
+                (a.cause == Cause::operator_ && b.cause == Cause::config))
+                continue;
+            House both;
+            both.up();
+            b.set(both, 3_kW);
+            a.set(both, 4_kW);
+            if (a.cause == Cause::operator_ && b.cause == Cause::operator_) continue;
+            both.step();
+            REQUIRE(both.charge() <= 3_kW);
+            REQUIRE(both.charge() >= 2990_W);
+            REQUIRE(both.verdict().charge.by() == b.cause);
+        }
+    }
+}
+
+TEST_CASE("a battery's zero counts at once, and its generosity is cut to the configured maximum")
+{
+    // SAFE-070
+    House house;
+    house.charge_limit = 200_kW;
+    house.up();
+    REQUIRE(house.charge() == 10_kW);
+    REQUIRE(house.verdict().charge.by() == Cause::config);
+    house.charge_limit = 0_W;
+    house.step(1ms);
+    REQUIRE(house.verdict().charge.is_zero());
+    REQUIRE(house.verdict().charge.by() == Cause::battery);
+    REQUIRE_FALSE(house.has(FaultId::bms_denies));
+    REQUIRE(house.verdict().state == GatewayState::run);  // its own limit alone is ordinary operation
+    house.charge_limit = -5_kW;
+    house.step(1ms);
+    REQUIRE(house.verdict().charge.power() == Power{});
+}
+
+TEST_CASE("power becomes current with the fresh voltage, rounded down; current becomes power with the lower voltage")
+{
+    // SAFE-076
+    House house;
+    house.voltage = 401_V;
+    house.up();
+    REQUIRE(house.verdict().charge.current() == Current::from_milli(24'937));  // 10 kW / 401 V = 24.9376 A
+    REQUIRE(house.verdict().charge.power() == 10_kW);
+    house.inputs.operator_.max_charge_current = 10_A;
+    house.step();
+    REQUIRE(house.charge() == 3850_W);  // nominal is lower
+    house.voltage = 370_V;
+    house.step();
+    REQUIRE(house.charge() == 3700_W);  // measured is lower
+    REQUIRE(house.verdict().charge.current() == 10_A);
+    house.facts.voltage_nominal.reset();
+    house.step();
+    REQUIRE(house.charge() == 3700_W);
+
+    SUBCASE("without a fresh voltage there is no grant")
+    {
+        house.silent.insert(SignalId::voltage);
+        house.run(2s);
+        REQUIRE_FALSE(house.verdict().charge.is_zero());
+        house.step(1ms);
+        REQUIRE(house.verdict().charge.is_zero());
+        REQUIRE(house.verdict().discharge.is_zero());
+    }
+    SUBCASE("and none at zero volts")
+    {
+        House flat;
+        flat.facts.voltage_min = 0_V;
+        flat.up();
+        flat.voltage = 0_V;
+        flat.step();
+        REQUIRE(flat.verdict().charge.is_zero());
+        REQUIRE(flat.verdict().discharge.is_zero());
+    }
+}
+
+TEST_CASE("whole watts, never more than the parts allow")
+{
+    // SAFE-090
+    House house;
+    house.charge_limit = Power::from_milli(1'234'999);
+    house.up();
+    REQUIRE(house.charge() == 1234_W);
+}
+
+TEST_CASE("the chain of reasons: what comes first in the order of composition names the cause")
+{
+    // SAFE-090
+    House house;
+    house.up();
+    const auto cause = [&] {
+        house.step();
+        REQUIRE(house.verdict().charge.is_zero());
+        return house.verdict().charge.by();
+    };
+    const std::uint64_t before = house.verdict().sequence;
+    house.inputs.operator_.charge = false;
+    REQUIRE(cause() == Cause::operator_);
+    REQUIRE(house.verdict().sequence == before + 1);
+    house.inverter.heard.reset();
+    house.inverter_speaks = false;
+    REQUIRE(cause() == Cause::link);
+    house.contactor = ContactorFeedback::open;
+    REQUIRE(cause() == Cause::contactor);
+    house.state.reported.push_back({.level = FaultClass::block, .direction = Direction::both, .code = {"made up"}});
+    REQUIRE(cause() == Cause::fault);
+    house.state.reported.push_back({.level = FaultClass::trip, .direction = Direction::both, .code = {"worse"}});
+    house.temperature_max = 61_degC;
+    REQUIRE(cause() == Cause::fault);
+    house.silent.insert(SignalId::contactor);
+    house.run(2s);
+    REQUIRE(cause() == Cause::stale);
+    house.pack_speaks = false;
+    house.run(11s);
+    REQUIRE(cause() == Cause::link);
+    house.inputs.stop_requested = true;
+    REQUIRE(cause() == Cause::operator_);
+}
+
+TEST_CASE("a grant rises by five percent of the maximum per second, after start-up and after a BLOCK")
+{
+    // SAFE-092
+    House house;
+    house.run(10s);
+    REQUIRE(house.time_until([&] { return !house.verdict().charge.is_zero(); }, 10s) < 300ms);
+    const Instant from = house.now;
+    const auto expect = [&](Instant since) {
+        const std::int64_t ms = (house.now - since) / 1ms;
+        REQUIRE(house.charge() >= Power::from_milli(std::max<std::int64_t>(ms - 100, 0) * 500));
+        REQUIRE(house.charge() <= Power::from_milli((ms + 200) * 500));
+        REQUIRE(house.verdict().charge.by() == Cause::ramp);
+    };
+    for (int i = 0; i < 190; ++i) {
+        house.step();
+        expect(from);
+    }
+    house.run(2s);
+    REQUIRE(house.charge() == 10_kW);
+    REQUIRE(house.verdict().state == GatewayState::run);
+    house.cell_max = 3600_mV;
+    house.run(3s);
+    house.cell_max = 3310_mV;
+    REQUIRE(house.time_until([&] { return !house.verdict().charge.is_zero(); }, 60s) < 31s);
+    expect(house.now);
+    house.run(5s);
+    REQUIRE(house.charge() >= 2450_W);
+    REQUIRE(house.charge() <= 2650_W);
+}
+
+TEST_CASE("a decrease in the middle of the ramp acts at once, and the ramp starts anew from there")
+{
+    // SAFE-092
+    House house;
+    house.run(20s);
+    REQUIRE(house.charge() > 4_kW);
+    house.charge_limit = 1_kW;
+    house.step(1ms);
+    REQUIRE(house.charge() == 1_kW);
+    house.charge_limit = 50_kW;
+    const Instant back = house.now;
+    house.run(5s);
+    REQUIRE(house.charge() <= 1050_W);  // suppressed until the limit has stood above for 5 s
+    house.run(4s);
+    REQUIRE(house.now == back + 9s);
+    REQUIRE(house.charge() >= 2900_W);
+    REQUIRE(house.charge() <= 3050_W);
+}
+
+TEST_CASE("a battery limit that rises follows the same slope")
+{
+    // SAFE-092
+    House house;
+    house.charge_limit = 2_kW;
+    house.up();
+    REQUIRE(house.charge() == 2_kW);
+    house.charge_limit = 8_kW;
+    Power last = house.charge();
+    for (int i = 0; i < 200; ++i) {
+        house.step();
+        REQUIRE(house.charge() - last <= 51_W);
+        last = house.charge();
+    }
+    REQUIRE(last == 8_kW);
+}
+
+TEST_CASE("an operator's OFF acts at once, ON rises from zero")
+{
+    // SAFE-192
+    House house;
+    house.up();
+    house.inputs.operator_.charge = false;
+    house.step(1us);
+    REQUIRE(house.verdict().charge.is_zero());
+    REQUIRE(house.verdict().charge.by() == Cause::operator_);
+    REQUIRE(house.discharge() == 10_kW);
+    house.run(60s);
+    house.inputs.operator_.charge = true;
+    house.run(1s);
+    REQUIRE(house.charge() >= 400_W);
+    REQUIRE(house.charge() <= 550_W);
+}
+
+TEST_CASE("the slope does not depend on how often it is looked at")
+{
+    // SAFE-092
+    const auto after = [](Duration each) {
+        GrantRamp ramp;
+        const GrantRamp::Input in{
+            .limits = {10_kW, Cause::config}, .allowed = {10_kW, Cause::config}, .rise_per_second = 100_W, .settle = 0s};
+        Power p;
+        for (Duration t = 0s; t <= 1s; t += each) p = ramp.update(in, Instant{t}).power;
+        return p;
+    };
+    REQUIRE(after(100ms) == 100_W);
+    REQUIRE(after(1us) == 100_W);
+    REQUIRE(after(250ms) == 100_W);
+}
+
+TEST_CASE("noise of three millivolts near the end of charge raises the grant at most once in five seconds")
+{
+    // SAFE-093
+    constexpr unsigned seed = 20'260'301;
+    MESSAGE("seed " << seed);
+    std::mt19937 random{seed};
+    House house;
+    house.up();
+    Power last = house.charge();
+    std::optional<Instant> raised;
+    int falls = 0;
+    for (int i = 0; i < 6000; ++i) {
+        house.cell_max = 3480_mV + Voltage::from_milli(static_cast<std::int64_t>(random() % 7U) - 3);
+        house.step();
+        const Power now = house.charge();
+        if (now > last) {
+            if (raised) REQUIRE(house.now - *raised >= 5s);
+            raised = house.now;
+        }
+        falls += now < last ? 1 : 0;
+        last = now;
+    }
+    REQUIRE(falls > 0);
+    REQUIRE(last >= 5050_W);  // of the highest sample
+    REQUIRE(last <= 5200_W);
+}
+
+namespace {
+
+// A random but possible state of things; each is judged by a fresh judge that has been brought to full grants before.
+struct Random {
+    std::mt19937 engine;
+    std::int64_t between(std::int64_t low, std::int64_t high)
+    {
+        return low + static_cast<std::int64_t>(engine() % static_cast<std::uint64_t>(high - low + 1));
+    }
+};
+
+}  // namespace
+
+TEST_CASE("moving any measured value towards the unsafe side never raises a grant")
+{
+    // SAFE-074
+    constexpr unsigned seed = 42'4242;
+    MESSAGE("seed " << seed);
+    Random random{std::mt19937{seed}};
+    struct Move {
+        const char* what;
+        Direction direction;  // whose grant must not rise
+        std::function<void(House&, std::int64_t)> set;
+        std::int64_t from, to, step;  // `step` leads to the unsafe side
+    };
+    const auto hot = [](House& h, std::int64_t v) { h.temperature_max = Temperature::from_milli(v); };
+    const auto cold = [](House& h, std::int64_t v) { h.temperature_min = Temperature::from_milli(v); };
+    const std::vector<Move> moves{
+        {"cell_max", Direction::charge, [](House& h, std::int64_t v) { h.cell_max = Voltage::from_milli(v); }, 3410, 3610, 1},
+        {"cell_min", Direction::discharge, [](House& h, std::int64_t v) { h.cell_min = Voltage::from_milli(v); }, 2790, 3090, -1},
+        {"temperature_max", Direction::both, hot, 26'000, 60'000, 100},
+        {"temperature_min", Direction::both, cold, -25'000, 22'000, -100},
+        {"soc", Direction::discharge, [](House& h, std::int64_t v) { h.soc = Percent::from_milli(v); }, 5000, 20'000, -100},
+        {"charge_limit", Direction::charge, [](House& h, std::int64_t v) { h.charge_limit = Power::from_milli(v); }, 0,
+            12'000'000, -1000},
+        {"discharge_limit", Direction::discharge, [](House& h, std::int64_t v) { h.discharge_limit = Power::from_milli(v); }, 0,
+            12'000'000, -1000},
+    };
+    House full;
+    full.up();
+    int lowered = 0;
+    for (int i = 0; i < 400; ++i) {
+        std::vector<std::int64_t> values;
+        for (const Move& m : moves) values.push_back(random.between(m.from, m.to));
+        const auto judged = [&](std::size_t moved, std::int64_t by) {
+            House house = full;
+            for (std::size_t k = 0; k < moves.size(); ++k) moves[k].set(house, values[k] + (k == moved ? by : 0));
+            house.step();
+            return std::pair{house.verdict().charge.power(), house.verdict().discharge.power()};
+        };
+        const auto before = judged(0, 0);
+        for (std::size_t k = 0; k < moves.size(); ++k) {
+            CAPTURE(moves[k].what);
+            const auto after = judged(k, moves[k].step * random.between(1, 100));
+            if (covers(moves[k].direction, Direction::charge)) REQUIRE(after.first <= before.first);
+            if (covers(moves[k].direction, Direction::discharge)) REQUIRE(after.second <= before.second);
+            lowered += after != before ? 1 : 0;
+        }
+    }
+    REQUIRE(lowered > 100);
+}
+
+TEST_CASE("the fraction of several curves is the least of them, not their product")
+{
+    // SAFE-074
+    House house;
+    house.up();
+    house.temperature_max = 45_degC;  // charge 0.5
+    house.cell_max = 3483_mV;         // charge 0.505
+    house.step();
+    REQUIRE(house.charge() == 5_kW);
+}
