@@ -72,7 +72,8 @@ private:
     Heard on_hello(const CanFrame& frame);
     Heard on_inverter_dc(const CanFrame& frame, Instant at);
 
-    bool must_be_silent(const Verdict& v) const;
+    bool must_not_speak(const Verdict& v) const;
+    bool should_fall_silent(const Verdict& v) const;
     bool can_identify(const Verdict& v, const BatteryState& b) const;
     void fall_silent();
     void advance(const InverterView& view, Instant now);
@@ -210,9 +211,10 @@ Heard Driver::on_inverter_dc(const CanFrame& f, Instant at)
 
 // ---- what the verdict makes of the conversation ----
 
-bool Driver::must_be_silent(const Verdict& v) const
+bool Driver::must_not_speak(const Verdict& v) const { return v.stopped || v.mute_inverter || v.state == GatewayState::observe; }
+
+bool Driver::should_fall_silent(const Verdict& v) const
 {
-    if (v.stopped || v.mute_inverter || v.state == GatewayState::observe) return true;
     // Only a verdict that knows of the last frame can say that the inverter is lost.
     if (state_.heard && !v.inverter_link && v.at > *state_.heard) return true;
     return silence_on_fault_ && v.may_fall_silent && !v.ready;
@@ -255,8 +257,13 @@ void Driver::start_burst(const Verdict& v, Instant now)
 void Driver::advance(const InverterView& view, Instant now)
 {
     const Verdict& v = view.verdict;
-    if (must_be_silent(v)) {
-        if (state_.phase != InverterPhase::silent) fall_silent();
+    if (must_not_speak(v) || should_fall_silent(v)) {
+        // An inverter that we cannot hear may still hear us: the last thing it is told is zero.
+        const bool power_told = limits_sent_ && (limits_sent_->charge > 0 || limits_sent_->discharge > 0);
+        if (power_told && !must_not_speak(v))
+            go(InverterPhase::fault);
+        else if (state_.phase != InverterPhase::silent)
+            fall_silent();
         return;
     }
     const bool valid = can_identify(v, view.battery);

@@ -76,6 +76,7 @@ void BydHvsInverter::forget()
     pending_.clear();
     allowed_charge_a_ = allowed_discharge_a_ = current_a_ = 0;
     battery_lost_ = false;
+    served_at_.reset();
     for (Rhythm& r : rhythms_) r.last.reset();
 }
 
@@ -126,8 +127,6 @@ void BydHvsInverter::check_rhythms(Instant now)
         r.complained = true;
         problem(hex(r.id) + " late: nothing for " + text_of(std::chrono::duration<double>(now - *r.last).count(), 2) + " s");
     }
-    const Rhythm& limits = rhythms_.front();
-    if (limits.last && now - *limits.last > battery_lost_after) battery_lost_ = true;
 }
 
 // The seven frames in their order; a wrong one starts over.
@@ -165,6 +164,7 @@ void BydHvsInverter::hear_identity(const CanFrame& f)
 
 void BydHvsInverter::hear_limits(const CanFrame& f, Instant at)
 {
+    served_at_ = at;
     told_.window_max = layout::window_max(f);
     told_.window_min = layout::window_min(f);
     told_.charge = layout::charge_limit(f);
@@ -288,8 +288,11 @@ Instant BydHvsInverter::on_tick(Instant now, Outbox& out)
     }
     regulate(now);
     if (now < boot_at_) return std::min(now + step, boot_at_);
-    check_rhythms(now);
-    if (!silent_) speak(now, out);
+    if (served_at_ && now - *served_at_ > battery_lost_after) battery_lost_ = true;
+    if (!silent_) {  // who says nothing cannot complain of silence
+        check_rhythms(now);
+        speak(now, out);
+    }
     return now + step;
 }
 
@@ -388,8 +391,10 @@ bool BydHvsInverter::do_delay(const Words& w)
 bool BydHvsInverter::do_silent(const Words& w)
 {
     const auto on = w.size() == 2 ? switch_of(w[1]) : std::nullopt;
-    if (on) silent_ = *on;
-    return on.has_value();
+    if (!on) return false;
+    silent_ = *on;
+    for (Rhythm& r : rhythms_) r.last.reset();
+    return true;
 }
 
 bool BydHvsInverter::do_restart(const Words& w)

@@ -116,6 +116,7 @@ private:
     std::vector<Pending> pending_;
     Duration delay_ = 300ms;
     bool ignore_limits_ = false, obey_soc_ = false, battery_lost_ = false;
+    std::optional<Instant> served_at_;  // last limits
     std::optional<double> terminal_v_, lied_v_;
 
     bool started_ = false, silent_ = false;

@@ -471,6 +471,26 @@ TEST_CASE("byd_hvs: an inverter that the judge calls lost is not spoken to until
     CHECK(h.state().phase == InverterPhase::hold);
 }
 
+TEST_CASE("byd_hvs: the last thing a lost inverter is told is zero, even when limits were told just now")
+{
+    for (const Duration after : {0ms, 1ms, 50ms, 700ms}) {
+        House h;
+        h.start_running();
+        while (h.times(0x110).empty()) h.run(1ms);
+        if (after > 0ms) h.run(after);
+        h.sent.clear();
+        h.now += 1ms;
+        h.verdict.inverter_link = false;  // and the grants still stand
+        h.judge();
+        h.run(300ms);
+        CHECK(h.texts() == std::vector<std::string>{"110#0F1C0BE400000000"});
+        CHECK(h.state().phase == InverterPhase::silent);
+        h.sent.clear();
+        h.run(20s);
+        CHECK(h.sent.empty());
+    }
+}
+
 TEST_CASE("byd_hvs: a verdict that does not know of the newest frame yet cannot call the inverter lost")
 {
     House h;

@@ -273,8 +273,11 @@ TEST_CASE("simulated inverter: silent, restarted, asking once more")
     w.serve();
     CHECK(w.inverter.command("silent on") == "ok");
     w.heard.clear();
-    w.run(10s);
+    w.serving = false;  // as a battery does that hears nothing for long
+    w.run(60s);
     CHECK(w.heard.empty());
+    CHECK(w.inverter.battery_lost());
+    w.serving = true;
     CHECK(w.inverter.command("silent off") == "ok");
     w.run(2s);
     CHECK(!w.heard.empty());
