@@ -18,8 +18,8 @@ public:
 BusClock& system_clocks();
 
 struct Received {
-    Instant at;
-    bool trusted;  // false: there was no usable stamp and `at` is when the frame was read
+    Instant at{};
+    bool trusted = false;  // false: there was no usable stamp and `at` is when the frame was read
 };
 
 // When a frame that carries the wall-clock stamp `stamp` was received, both clocks having been read after it. A stamp from the

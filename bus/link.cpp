@@ -30,7 +30,7 @@ using Bytes = std::span<const std::uint8_t>;
 template <class T>
 std::optional<T> load(Bytes from)
 {
-    T value;
+    T value{};
     if (from.size() < sizeof value) return std::nullopt;
     std::memcpy(&value, from.data(), sizeof value);
     return value;
@@ -173,7 +173,7 @@ std::optional<LinkInfo> Netlink::read(const std::string& name)
     question.mask = RTEXT_FILTER_SKIP_STATS;
     if (::send(fd_.get(), &question, sizeof question, 0) != static_cast<ssize_t>(sizeof question)) return std::nullopt;
 
-    alignas(nlmsghdr) std::array<std::uint8_t, message_room> room;
+    alignas(nlmsghdr) std::array<std::uint8_t, message_room> room{};
     std::optional<LinkInfo> link;
     for (bool answered = false; !answered;) {
         const ssize_t size = ::recv(fd_.get(), room.data(), room.size(), 0);
@@ -198,7 +198,7 @@ LinkNews::LinkNews() : fd_{netlink_socket(RTMGRP_LINK)} {}
 bool LinkNews::concerns(const std::string& name, int index)
 {
     bool ours = false;
-    alignas(nlmsghdr) std::array<std::uint8_t, message_room> room;
+    alignas(nlmsghdr) std::array<std::uint8_t, message_room> room{};
     for (;;) {
         const ssize_t size = ::recv(fd_.get(), room.data(), room.size(), MSG_DONTWAIT | MSG_TRUNC);
         if (size < 0 && errno == EINTR) continue;

@@ -138,7 +138,7 @@ TEST_CASE("an interface that is taken down is noticed at once, and used again wh
     MESSAGE("down noticed after ", ms(monotonic_now() - down), " ms");
     CHECK(monotonic_now() - down < 500ms);
     CHECK(t.bus->send(frame(0x110, {1})) == Sent::down);
-    loop.run_until([] { return false; }, 4500ms);  // looks again, twice
+    loop.run_until([] { return false; }, 2500ms);  // looks again
     sh("ip link set can0 up");
     const Instant up = monotonic_now();
     REQUIRE(t.becomes(BusState::active));
@@ -214,7 +214,7 @@ TEST_CASE("without CAP_NET_ADMIN a link that is down is told by one line that na
     {
         const WithoutPermission poor;
         t.emplace(loop, all_of("can1", 500000));
-        loop.run_until([] { return false; }, 4500ms);
+        loop.run_until([] { return false; }, 2500ms);
         CHECK(t->bus->status().state == BusState::stopped);
         CHECK(t->log.count("can1: the interface is down, and bringing it up needs CAP_NET_ADMIN") == 1);
         CHECK(t->log.all.size() == 1);
