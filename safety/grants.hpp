@@ -24,24 +24,19 @@ struct Ceiling {
     }
 };
 
-// One direction's grant over time.
+// A limit over time: down at once; up only after it has stood higher for `settle`, and then with a slope.
 class GrantRamp {
 public:
     struct Input {
-        Ceiling limits;                // minimum of configuration, battery and curves
-        Ceiling allowed;               // the same after the operator
+        Ceiling limit;
         std::optional<Cause> blocked;  // nothing at all, because of this
         std::optional<Instant> fades;  // a measurement was lost: down to nothing, linearly, from then on
         Duration fade_time{};
         Power rise_per_second{};
         Duration settle{};
     };
-    struct Result {
-        Power power{};
-        Cause by = Cause::fault;
-    };
-    // Down at once; up only after `limits` has stood above the grant for `settle`, and then with the slope.
-    Result update(const Input& in, Instant now);
+    // Of a blocked direction `limit` still counts for `settle`: the end of a block does not begin the waiting anew.
+    Ceiling update(const Input& in, Instant now);
 
 private:
     Power granted_{};

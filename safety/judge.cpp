@@ -280,7 +280,8 @@ void Judge::follow_start(Round& r)
     if (data_valid_.for_at_least(valid, config_.start_valid, r.now)) battery_ready_ = true;
     const bool inhibited = r.now - start_ < config_.contactors.boot_inhibit;
     const bool all_there = valid && r.battery_bus.up && r.inverter_bus.up && r.identity_known && r.inverter_present;
-    if (battery_ready_ && all_there && !inhibited && r.contactors.verdict.power_allowed) started_ = true;
+    const bool faultless = !faults_.effect().blocks_all();
+    if (battery_ready_ && all_there && faultless && !inhibited && r.contactors.verdict.power_allowed) started_ = true;
 }
 
 }  // namespace batgw

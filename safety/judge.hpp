@@ -138,8 +138,9 @@ private:
         bool closed = false, open = false;  // proven by fresh feedback
         bool identity_known = false, inverter_present = false;
     };
-    struct Offer {
-        Ceiling limits, allowed;
+    // One direction's grant over time: without the operator, and with.
+    struct Ramps {
+        GrantRamp natural, commanded;
     };
     // Of the last verdict, to tell what changed.
     struct Before {
@@ -160,9 +161,10 @@ private:
     OpenCause open_causes(const Round& r, const FaultEffect& effect) const;
     void follow_start(Round& r);
     void grant(const Round& r);
-    Offer offer(const Round& r, Direction direction) const;
+    Ceiling natural_limit(const Round& r, Direction direction) const;
+    Ceiling commanded_limit(const Round& r, Direction direction, Ceiling limit) const;
     std::optional<Cause> nothing_because(const Round& r, Direction direction) const;
-    Grant grant_one(const Round& r, Direction direction, GrantRamp& ramp) const;
+    Grant grant_one(const Round& r, Direction direction, Ramps& ramps) const;
     void watch_zero(const Round& r);
     void set_voltages(const Round& r);
     void set_flags(const Round& r);
@@ -197,7 +199,7 @@ private:
     InverterLink inverter_link_;
     BlackStart black_start_;
     ContactorMachine contactors_;
-    GrantRamp charge_ramp_, discharge_ramp_;
+    Ramps charge_ramps_, discharge_ramps_;
 
     bool judged_ = false;
     Instant last_{};

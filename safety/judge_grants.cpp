@@ -54,34 +54,40 @@ std::optional<Voltage> Judge::voltage_for_power(const Round& r) const
     return std::min(*measured, *r.pack->facts.voltage_nominal);
 }
 
-Judge::Offer Judge::offer(const Round& r, Direction direction) const
+Ceiling Judge::natural_limit(const Round& r, Direction direction) const
 {
     const bool charge = direction == Direction::charge;
     const PackSamples& s = samples_;
-    const auto volts = voltage_for_power(r);
     const Power maximum = charge ? rules_.max_charge : rules_.max_discharge;
-    Offer o{.limits = {std::max(maximum, Power{}), Cause::config}, .allowed = {}};
+    Ceiling limit{std::max(maximum, Power{}), Cause::config};
 
     const auto& power = charge ? s.charge_limit : s.discharge_limit;
     const auto& current = charge ? s.charge_limit_current : s.discharge_limit_current;
-    if (power.usable) o.limits.lower(*power.usable, Cause::battery);
-    if (current.usable) o.limits.lower(volts ? *volts * *current.usable : Power{}, Cause::battery);
+    const auto volts = voltage_for_power(r);
+    if (power.usable) limit.lower(*power.usable, Cause::battery);
+    if (current.usable) limit.lower(volts ? *volts * *current.usable : Power{}, Cause::battery);
 
     const auto curve = [&](const Fractions& f, Cause cause) {
-        o.limits.lower(share(charge ? f.charge : f.discharge, maximum), cause);
+        limit.lower(share(charge ? f.charge : f.discharge, maximum), cause);
     };
     curve(r.cell, Cause::cell_voltage);
     curve(r.temperature, Cause::temperature);
     curve(r.soc, Cause::soc);
     curve(r.deviation, Cause::deviation);
+    return limit;
+}
 
-    o.allowed = o.limits;
+// What the operator leaves of it.
+Ceiling Judge::commanded_limit(const Round& r, Direction direction, Ceiling limit) const
+{
+    const bool charge = direction == Direction::charge;
     const OperatorState& op = r.in.operator_;
     const bool is_default = charge ? op.charge_limit_default : op.discharge_limit_default;
-    o.allowed.lower(charge ? op.max_charge : op.max_discharge, is_default ? Cause::config : Cause::operator_);
+    limit.lower(charge ? op.max_charge : op.max_discharge, is_default ? Cause::config : Cause::operator_);
+    const auto volts = voltage_for_power(r);
     if (const auto& most = charge ? op.max_charge_current : op.max_discharge_current)
-        o.allowed.lower(volts ? *volts * *most : Power{}, Cause::operator_);
-    return o;
+        limit.lower(volts ? *volts * *most : Power{}, Cause::operator_);
+    return limit;
 }
 
 std::optional<Cause> Judge::nothing_because(const Round& r, Direction direction) const
@@ -96,24 +102,29 @@ std::optional<Cause> Judge::nothing_because(const Round& r, Direction direction)
     if (!contactors.power_allowed || r.contactors.opening || contactors.state > ContactorState::unknown) return Cause::contactor;
     if (r.inverter_link.blocks) return Cause::link;
     if (!started_) return Cause::contactor;
-    const OperatorState& op = r.in.operator_;
-    if (op.paused || !(direction == Direction::charge ? op.charge : op.discharge)) return Cause::operator_;
     return std::nullopt;
 }
 
-Grant Judge::grant_one(const Round& r, Direction direction, GrantRamp& ramp) const
+// The operator comes after everything else has had its time: so a command can never bring more than there is without it
+// (SAFE-191).
+Grant Judge::grant_one(const Round& r, Direction direction, Ramps& ramps) const
 {
     const bool charge = direction == Direction::charge;
-    const Offer o = offer(r, direction);
-    const auto granted =
-        ramp.update({.limits = o.limits,
-                        .allowed = o.allowed,
-                        .blocked = nothing_because(r, direction),
-                        .fades = charge ? r.signals.charge_fades : r.signals.discharge_fades,
-                        .fade_time = config_.stale_ramp,
-                        .rise_per_second = share(config_.ramp_up_per_second, charge ? rules_.max_charge : rules_.max_discharge),
-                        .settle = config_.increase_settle},
-            r.now);
+    GrantRamp::Input step{.limit = natural_limit(r, direction),
+        .blocked = nothing_because(r, direction),
+        .fades = charge ? r.signals.charge_fades : r.signals.discharge_fades,
+        .fade_time = config_.stale_ramp,
+        .rise_per_second = share(config_.ramp_up_per_second, charge ? rules_.max_charge : rules_.max_discharge),
+        .settle = config_.increase_settle};
+    const Ceiling natural = ramps.natural.update(step, r.now);
+
+    const OperatorState& op = r.in.operator_;
+    const bool on = !op.paused && (charge ? op.charge : op.discharge);
+    step.limit = commanded_limit(r, direction, natural);
+    step.blocked = on || natural.power <= Power{} ? std::nullopt : std::optional{Cause::operator_};
+    step.settle = Duration{};
+    const Ceiling granted = ramps.commanded.update(step, r.now);
+
     // Whole watts, rounded down; amperes from the voltage of this very moment.
     const Power power = Power::from_milli(granted.power.down_in(1000) * 1000);
     const auto current = samples_.voltage.fresh ? power / *samples_.voltage.fresh : std::nullopt;
@@ -122,8 +133,8 @@ Grant Judge::grant_one(const Round& r, Direction direction, GrantRamp& ramp) con
 
 void Judge::grant(const Round& r)
 {
-    verdict_.charge = grant_one(r, Direction::charge, charge_ramp_);
-    verdict_.discharge = grant_one(r, Direction::discharge, discharge_ramp_);
+    verdict_.charge = grant_one(r, Direction::charge, charge_ramps_);
+    verdict_.discharge = grant_one(r, Direction::discharge, discharge_ramps_);
 }
 
 // An inverter that goes on although it was told to stop (SAFE-113). Judged by the last verdict: that is what it was told.

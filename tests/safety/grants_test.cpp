@@ -287,8 +287,7 @@ TEST_CASE("the slope does not depend on how often it is looked at")
     // SAFE-092
     const auto after = [](Duration each) {
         GrantRamp ramp;
-        const GrantRamp::Input in{
-            .limits = {10_kW, Cause::config}, .allowed = {10_kW, Cause::config}, .rise_per_second = 100_W, .settle = 0s};
+        const GrantRamp::Input in{.limit = {10_kW, Cause::config}, .rise_per_second = 100_W, .settle = 0s};
         Power p;
         for (Duration t = 0s; t <= 1s; t += each) p = ramp.update(in, Instant{t}).power;
         return p;
