@@ -77,7 +77,7 @@ CanFrame any_frame(const BatteryDriverInfo& info, sim::Chance& chance)
     CanFrame f{.id = rule.id, .extended = rule.extended};
     const std::uint64_t bits = chance.bits();
     for (std::size_t i = 0; i < 8; ++i) f.data[i] = static_cast<std::uint8_t>(bits >> (8 * i));
-    if (chance.bits() % 2 == 0) f.data[0] = static_cast<std::uint8_t>(bits & 0x3FU);   // pages
+    if (chance.bits() % 2 == 0) f.data[0] = static_cast<std::uint8_t>(bits & 0x3FU);  // pages
     if (chance.bits() % 2 == 0) f = byd_atto3::sealed(f);
     return f;
 }
@@ -85,11 +85,13 @@ CanFrame any_frame(const BatteryDriverInfo& info, sim::Chance& chance)
 // What a reader of the state could tell apart; enough for "nothing changed".
 struct Picture {
     explicit Picture(const BatteryState& s)
-        : heard{s.heard}, samples{s.voltage.samples(), s.current.samples(), s.soc.samples(), s.soh.samples(), s.cell_voltage_min.samples(),
+        : heard{s.heard},
+          samples{s.voltage.samples(), s.current.samples(), s.soc.samples(), s.soh.samples(), s.cell_voltage_min.samples(),
               s.cell_voltage_max.samples(), s.temperature_min.samples(), s.charge_limit.samples(), s.discharge_limit.samples(),
-              s.contactor.samples(), s.insulation.samples(), s.cells.samples(), s.temperatures.samples(), s.link_voltage.samples(),
-              s.diagnostic_soc.samples(), s.sessions.samples()},
-          reported{s.reported.size()}, phase{s.phase}
+              s.contactor.samples(), s.insulation.samples(), s.cells.samples(), s.temperatures.samples(),
+              s.link_voltage.samples(), s.diagnostic_soc.samples(), s.sessions.samples()},
+          reported{s.reported.size()},
+          phase{s.phase}
     {}
     bool operator==(const Picture&) const = default;
     std::optional<Instant> heard;
@@ -106,7 +108,10 @@ TEST_CASE("every battery: its declaration is complete and without contradiction"
     for (const auto* info : battery_drivers()) {
         CAPTURE(info->name);
         CHECK(names.insert(info->name).second);
-        CHECK(std::all_of(info->name.begin(), info->name.end(), [](char c) { return std::islower(static_cast<unsigned char>(c)) != 0 || std::isdigit(static_cast<unsigned char>(c)) != 0 || c == '-'; }));
+        CHECK(std::all_of(info->name.begin(), info->name.end(), [](char c) {
+            return std::islower(static_cast<unsigned char>(c)) != 0 || std::isdigit(static_cast<unsigned char>(c)) != 0 ||
+                c == '-';
+        }));
         CHECK_FALSE(info->models.empty());
         REQUIRE((info->make != nullptr));
         std::set<std::uint32_t> declared, received, sent;
@@ -118,7 +123,7 @@ TEST_CASE("every battery: its declaration is complete and without contradiction"
             CHECK(declared.contains(r.id));
             CHECK(received.insert(r.id).second);
         }
-        for (const TxRule& r : info->sends) {   // SAFE-006
+        for (const TxRule& r : info->sends) {  // SAFE-006
             CHECK(declared.contains(r.id));
             CHECK(sent.insert(r.id).second);
             CHECK_FALSE(received.contains(r.id));
@@ -127,9 +132,12 @@ TEST_CASE("every battery: its declaration is complete and without contradiction"
         }
         for (const std::uint32_t id : declared) CHECK((received.contains(id) || sent.contains(id)));
         std::set<std::string> topics;
-        for (const BatteryValue& v : info->values) {   // MQTT-020
+        for (const BatteryValue& v : info->values) {  // MQTT-020
             CHECK(v.key.size() <= 15);
-            CHECK(std::all_of(v.key.begin(), v.key.end(), [](char c) { return std::islower(static_cast<unsigned char>(c)) != 0 || std::isdigit(static_cast<unsigned char>(c)) != 0 || c == '-'; }));
+            CHECK(std::all_of(v.key.begin(), v.key.end(), [](char c) {
+                return std::islower(static_cast<unsigned char>(c)) != 0 || std::isdigit(static_cast<unsigned char>(c)) != 0 ||
+                    c == '-';
+            }));
             CHECK(v.decimals <= 4);
             CHECK(topics.insert(std::string{v.key} + '/' + std::string{to_string(v.type)}).second);
         }
@@ -145,7 +153,8 @@ TEST_CASE("every battery: its declaration is complete and without contradiction"
 TEST_CASE("every battery: age limits stay within those of their classes")
 {
     // SAFE-021: ceilings, by signal; link voltage, flags and so on in the order of SignalId.
-    constexpr std::array<Duration, signal_count> ceilings{5s, 3s, 10s, 10s, 1s, 15s, 15s, 15s, 15s, 60s, 60s, 60s, 300s, 300s, 300s};
+    constexpr std::array<Duration, signal_count> ceilings{
+        5s, 3s, 10s, 10s, 1s, 15s, 15s, 15s, 15s, 60s, 60s, 60s, 300s, 300s, 300s};
     for (const auto* info : battery_drivers())
         for (std::size_t i = 0; i < signal_count; ++i) {
             const SignalProfile& p = info->profile.signals[i];
@@ -154,7 +163,7 @@ TEST_CASE("every battery: age limits stay within those of their classes")
             if (!p.provided) continue;
             CHECK(3 * p.period <= ceilings[i]);
             if (p.max_age) CHECK(*p.max_age <= ceilings[i]);
-            if (p.period == 0ms) CHECK(p.max_age);   // unknown period: the driver names a limit
+            if (p.period == 0ms) CHECK(p.max_age);  // unknown period: the driver names a limit
         }
 }
 
@@ -182,7 +191,8 @@ TEST_CASE("every battery: every code of every signal survives the trip and touch
                     for (std::int64_t raw = all.min; raw <= all.max; ++raw) check(raw);
                 } else {
                     for (unsigned i = 0; i < s.bits.count; ++i) check(std::int64_t{1} << i);
-                    for (int i = 0; i < 100'000; ++i) check(static_cast<std::int64_t>(chance.bits() & detail::ones(s.bits.count)));
+                    for (int i = 0; i < 100'000; ++i)
+                        check(static_cast<std::int64_t>(chance.bits() & detail::ones(s.bits.count)));
                     check(all.min);
                     check(all.max);
                 }
@@ -207,8 +217,9 @@ TEST_CASE("every battery: the simulated pack is understood, all of it, and what 
         CHECK(s.current.fresh(now()) == c.pack->current());
         CHECK(magnitude(s.soc.fresh(now()).value_or(Percent{}) - c.pack->true_soc()) <= 1_pct);
         CHECK(s.heard);
-        const std::array<std::function<Quality()>, 5> all{[&] { return s.voltage.quality(now()); }, [&] { return s.current.quality(now()); },
-            [&] { return s.cell_voltage_max.quality(now()); }, [&] { return s.temperature_min.quality(now()); }, [&] { return s.soc.quality(now()); }};
+        const std::array<std::function<Quality()>, 5> all{[&] { return s.voltage.quality(now()); },
+            [&] { return s.current.quality(now()); }, [&] { return s.cell_voltage_max.quality(now()); },
+            [&] { return s.temperature_min.quality(now()); }, [&] { return s.soc.quality(now()); }};
         for (const auto& ask : all) CHECK(ask() == Quality::fresh);
         c.bench.now += 60s;
         for (const auto& ask : all) CHECK(ask() == Quality::stale);
@@ -249,7 +260,8 @@ TEST_CASE("every battery: unknown ids and frames of another length or format cha
         c.run(30s);
         const Picture before{c.state()};
         const auto reads = [&](std::uint32_t id) {
-            return std::any_of(info->receives.begin(), info->receives.end(), [id](const RxRule& r) { return r.id == id && !r.extended; });
+            return std::any_of(
+                info->receives.begin(), info->receives.end(), [id](const RxRule& r) { return r.id == id && !r.extended; });
         };
         c.bench.now += 1ms;
         for (std::uint32_t id = 0; id <= 0x7FF; ++id) {
@@ -279,7 +291,7 @@ TEST_CASE("every battery: ticks move on, and early ones do nothing")
             const Instant wake = c.bench.wake;
             REQUIRE(wake > c.bench.now);
             CHECK(wake - c.bench.now <= 100ms);
-            c.bench.tick();   // at once again, and half way
+            c.bench.tick();  // at once again, and half way
             c.bench.now += (wake - c.bench.now) / 2;
             c.bench.tick();
             CHECK(c.bench.sent.size() == sent);
@@ -303,7 +315,8 @@ TEST_CASE("every battery: sends what its list allows, no sooner and no more")
             const auto look = [&] {
                 for (; looked_at < c.bench.sent.size(); ++looked_at) {
                     const Sent& s = c.bench.sent[looked_at];
-                    const auto rule = std::find_if(info->sends.begin(), info->sends.end(), [&](const TxRule& r) { return r.id == s.frame.id && r.extended == s.frame.extended; });
+                    const auto rule = std::find_if(info->sends.begin(), info->sends.end(),
+                        [&](const TxRule& r) { return r.id == s.frame.id && r.extended == s.frame.extended; });
                     REQUIRE(rule != info->sends.end());
                     CHECK(s.frame.len == rule->len);
                     const auto slot = std::make_pair(s.frame.id, rule->paged ? int{s.frame.data[0]} : -1);
@@ -418,7 +431,9 @@ TEST_CASE("every battery: with bits flipped at random no reading leaves its phys
         c.run(60s, [&](CanFrame& f) {
             if (chance.bits() % 20 == 0) f.data[chance.bits() % 8] ^= static_cast<std::uint8_t>(1U << chance.bits() % 8);
             const BatteryState& s = c.state();
-            const auto within = [](const auto& reading, auto low, auto high) { return !reading.last() || (*reading.last() >= low && *reading.last() <= high); };
+            const auto within = [](const auto& reading, auto low, auto high) {
+                return !reading.last() || (*reading.last() >= low && *reading.last() <= high);
+            };
             CHECK(within(s.voltage, 0_V, 1000_V));
             CHECK(within(s.cell_voltage_min, 500_mV, 5_V));
             CHECK(within(s.cell_voltage_max, 500_mV, 5_V));
