@@ -58,7 +58,8 @@ std::string alarms_json(const Snapshot& s, const Moment& moment)
 
 std::string alarms_signature(const Snapshot& s)
 {
-    std::string all = fmt::format("{}{}{}", static_cast<int>(s.verdict.worst), s.verdict.charge.is_zero(), s.verdict.discharge.is_zero());
+    std::string all =
+        fmt::format("{}{}{}", static_cast<int>(s.verdict.worst), s.verdict.charge.is_zero(), s.verdict.discharge.is_zero());
     for (const ActiveFault& f : s.verdict.faults)
         all += fmt::format(";{}.{}.{}.{}.{}.{}", fault_id(f), static_cast<int>(f.level), static_cast<int>(f.direction),
             static_cast<int>(f.device), f.device_number, f.latched);

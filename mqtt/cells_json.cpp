@@ -31,8 +31,10 @@ std::optional<std::string> cells_json(const Snapshot& s, unsigned cells_expected
     j.key("sequence").integer(s.verdict.sequence);
     numbers(j, "voltages", *cells, cells->count, 3);
     const auto sensors = s.battery.temperatures.fresh(s.now);
-    if (sensors) numbers(j, "temperatures", *sensors, std::min(sensors->count, sensors->capacity), 1);
-    else j.key("temperatures").open('[').close(']');
+    if (sensors)
+        numbers(j, "temperatures", *sensors, std::min(sensors->count, sensors->capacity), 1);
+    else
+        j.key("temperatures").open('[').close(']');
     // No driver knows yet which cells are being balanced.
     j.key("balancing").null();
     j.close('}');

@@ -38,7 +38,8 @@ constexpr std::size_t unconfirmed_max = 10;  // QoS 1 messages on their way
 Moment moment_now()
 {
     const auto wall = std::chrono::system_clock::now().time_since_epoch();
-    return {std::chrono::time_point_cast<Duration>(std::chrono::steady_clock::now()), std::chrono::duration_cast<std::chrono::milliseconds>(wall).count()};
+    return {std::chrono::time_point_cast<Duration>(std::chrono::steady_clock::now()),
+        std::chrono::duration_cast<std::chrono::milliseconds>(wall).count()};
 }
 
 timeval to_timeval(Duration d)
@@ -114,7 +115,10 @@ private:
     {
         if (hooks_.log) hooks_.log(level, text);
     }
-    static CommandRules rules(const MqttConfig& config, const MqttContext& context) { return {config.commands, context.max_charge, context.max_discharge}; }
+    static CommandRules rules(const MqttConfig& config, const MqttContext& context)
+    {
+        return {config.commands, context.max_charge, context.max_discharge};
+    }
 
     event_base* base_;
     MqttConfig config_;
@@ -124,7 +128,7 @@ private:
     CommandDesk desk_;
     Outbound outbound_;
     Resolver resolver_;
-    std::unique_ptr<Connection> connection_, retired_;   // retired: closed, and freed when no call into it is under way any more
+    std::unique_ptr<Connection> connection_, retired_;    // retired: closed, and freed when no call into it is under way any more
     std::map<int, std::optional<Outgoing>> unconfirmed_;  // QoS 1 messages by id; those to be delivered with a copy
 
     std::minstd_rand random_{std::random_device{}()};
@@ -146,27 +150,39 @@ private:
 template <void (MqttClient::Impl::*Method)()>
 EventPointer MqttClient::Impl::timer()
 {
-    EventPointer e{evtimer_new(base_, [](evutil_socket_t, short, void* self) noexcept { (static_cast<Impl*>(self)->*Method)(); }, this)};
+    EventPointer e{evtimer_new(
+        base_, [](evutil_socket_t, short, void* self) noexcept { (static_cast<Impl*>(self)->*Method)(); }, this)};
     if (!e) throw std::bad_alloc{};
     return e;
 }
 
 MqttClient::Impl::Impl(event_base* base, const MqttConfig& config, const MqttContext& context, MqttHooks hooks)
-    : base_{base}, config_{config}, context_{context}, hooks_{std::move(hooks)}, publisher_{config, context}, desk_{config, rules(config, context)},
-      resolver_{base}, backoff_{config.reconnect}, tick_{timer<&Impl::tick>()}, retry_{timer<&Impl::attempt>()}, next_{timer<&Impl::connect_next>()}, finish_{timer<&Impl::finish>()},
+    : base_{base},
+      config_{config},
+      context_{context},
+      hooks_{std::move(hooks)},
+      publisher_{config, context},
+      desk_{config, rules(config, context)},
+      resolver_{base},
+      backoff_{config.reconnect},
+      tick_{timer<&Impl::tick>()},
+      retry_{timer<&Impl::attempt>()},
+      next_{timer<&Impl::connect_next>()},
+      finish_{timer<&Impl::finish>()},
       free_{timer<&Impl::drop_retired>()}
 {
     mosquitto_lib_init();
-    // The same for the life of this client: the broker then knows a connection that was lost half-open when we come back, and ends it
-    // before its late will could say that we are away.
-    client_id_ = config_.client_id.empty() ? fmt::format("batgw-{}-{:08x}", ::getpid(), std::random_device{}()) : config_.client_id;
+    // The same for the life of this client: the broker then knows a connection that was lost half-open when we come back, and
+    // ends it before its late will could say that we are away.
+    client_id_ =
+        config_.client_id.empty() ? fmt::format("batgw-{}-{:08x}", ::getpid(), std::random_device{}()) : config_.client_id;
     arm(tick_, tick_period);
     attempt();
 }
 
 MqttClient::Impl::~Impl()
 {
-    if (connected()) {   // as far as it goes without waiting
+    if (connected()) {  // as far as it goes without waiting
         connection_->publish(publisher_.offline());
         connection_->disconnect();
     }
@@ -175,7 +191,8 @@ MqttClient::Impl::~Impl()
     mosquitto_lib_cleanup();
 }
 
-// Connecting ----------------------------------------------------------------------------------------------------------------------
+// Connecting
+// ----------------------------------------------------------------------------------------------------------------------
 
 void MqttClient::Impl::attempt()
 {
@@ -191,11 +208,12 @@ void MqttClient::Impl::attempt()
         resolver_.start(config_.host, config_.family, [this](std::vector<std::string> addresses, const std::string& problem) {
             if (stopping_) return;
             addresses_ = std::move(addresses);
-            if (addresses_.empty()) failed(problem);
-            else connect_next();
+            if (addresses_.empty())
+                failed(problem);
+            else
+                connect_next();
         });
-    }
-    catch (const std::exception& e) {
+    } catch (const std::exception& e) {
         failed(e.what());
     }
 }
@@ -212,15 +230,17 @@ bool MqttClient::Impl::find_password(std::string& password)
         if (world_readable(config_.password_file) && warned_.insert("password_file").second)
             log(LogLevel::warn, fmt::format("mqtt: {} is readable by everybody", config_.password_file));
         password = *secret;
-    }
-    else if (password.empty() && !config_.username.empty()) password = service_credential("mqtt.password").value_or("");
+    } else if (password.empty() && !config_.username.empty())
+        password = service_credential("mqtt.password").value_or("");
     return true;
 }
 
 void MqttClient::Impl::warn_about_address(const std::string& address)
 {
     if (!config_.tls.on && !is_private_address(address) && warned_.insert(address).second)
-        log(LogLevel::warn, fmt::format("mqtt: {} is not a private address and TLS is off: commands and passwords can be read and forged", address));
+        log(LogLevel::warn,
+            fmt::format(
+                "mqtt: {} is not a private address and TLS is off: commands and passwords can be read and forged", address));
     if (config_.tls.on && !config_.tls.verify && warned_.insert("verify").second)
         log(LogLevel::warn, "mqtt: tls.verify is off: anybody can pass for the broker");
 }
@@ -241,9 +261,14 @@ void MqttClient::Impl::connect_next()
     warn_about_address(address);
     try {
         connection_ = std::make_unique<Connection>(base_,
-            Connection::Setup{.config = config_, .address = address, .client_id = client_id_, .password = std::move(password), .will = publisher_.offline(), .tls = std::move(tls)}, *this);
-    }
-    catch (const std::bad_alloc&) {
+            Connection::Setup{.config = config_,
+                .address = address,
+                .client_id = client_id_,
+                .password = std::move(password),
+                .will = publisher_.offline(),
+                .tls = std::move(tls)},
+            *this);
+    } catch (const std::bad_alloc&) {
         failed("out of memory or file descriptors");
     }
 }
@@ -255,7 +280,8 @@ void MqttClient::Impl::failed(const std::string& why)
     const std::string trouble = printable(why);
     // One line per change, not per try.
     log(trouble != last_trouble_ ? LogLevel::warn : LogLevel::debug,
-        fmt::format("mqtt: {}:{}: {}; next try in {:.1f} s", config_.host, config_.port, trouble, std::chrono::duration<double>(wait).count()));
+        fmt::format("mqtt: {}:{}: {}; next try in {:.1f} s", config_.host, config_.port, trouble,
+            std::chrono::duration<double>(wait).count()));
     last_trouble_ = trouble;
     arm(retry_, wait);
 }
@@ -277,7 +303,7 @@ void MqttClient::Impl::on_closed(const std::string& why, bool was_accepted, bool
     if (was_accepted && accepted_at_ && moment_now().now - *accepted_at_ >= settled) backoff_.reset();
     accepted_at_.reset();
     if (!reached && address_ < addresses_.size()) {
-        arm(next_, Duration{0});   // not here: a call into the closed connection is still under way
+        arm(next_, Duration{0});  // not here: a call into the closed connection is still under way
         return;
     }
     failed(why);
@@ -309,7 +335,8 @@ void MqttClient::Impl::greet()
     while (!kept.empty()) outbound_.push(kept.pop());
 }
 
-// Both ways -----------------------------------------------------------------------------------------------------------------------
+// Both ways
+// -----------------------------------------------------------------------------------------------------------------------
 
 void MqttClient::Impl::take(std::vector<Outgoing>& messages)
 {
@@ -355,8 +382,8 @@ void MqttClient::Impl::note_retained(const std::string& topic, bool there)
     const bool any_before = !retained_.empty();
     if (there) {
         if (retained_.size() < 64) retained_.insert(topic);
-    }
-    else retained_.erase(topic);
+    } else
+        retained_.erase(topic);
     if (hooks_.retained_command && any_before == retained_.empty()) hooks_.retained_command(!retained_.empty());
 }
 
@@ -373,13 +400,14 @@ void MqttClient::Impl::on_message(const Received& received)
         note_retained(topic, true);
     }
     // A retained message is removed by an empty one, which is passed on like any other.
-    else if (!received.retained && received.payload.empty()) note_retained(topic, false);
+    else if (!received.retained && received.payload.empty())
+        note_retained(topic, false);
     if (outcome.teleperiod) {
         if (outcome.teleperiod->period) {
             publisher_.set_teleperiod(*outcome.teleperiod->period, moment.now);
             desk_.publish_status(operator_state(), messages);
-        }
-        else publisher_.refresh(moment, messages);
+        } else
+            publisher_.refresh(moment, messages);
     }
     take(messages);
 }
@@ -403,7 +431,8 @@ void MqttClient::Impl::on_snapshot(const Snapshot& snapshot)
 {
     publisher_.on_snapshot(snapshot);
     if (!connected() || stopping_) return;
-    if (!greeted_) greet();
+    if (!greeted_)
+        greet();
     else {
         std::vector<Outgoing> messages;
         publisher_.step(moment_now(), messages);
@@ -420,12 +449,13 @@ void MqttClient::Impl::on_result(const CommandResult& result)
     pump();
 }
 
-// Life ----------------------------------------------------------------------------------------------------------------------------
+// Life
+// ----------------------------------------------------------------------------------------------------------------------------
 
 void MqttClient::Impl::reconfigure(const MqttConfig& config, const MqttContext& context)
 {
     if (stopping_) return;
-    if (connected()) {   // goodbye under the old topic
+    if (connected()) {  // goodbye under the old topic
         connection_->publish(publisher_.offline());
         connection_->disconnect();
     }
@@ -435,7 +465,8 @@ void MqttClient::Impl::reconfigure(const MqttConfig& config, const MqttContext& 
     resolver_.cancel();
     for (const auto* t : {&retry_, &next_}) evtimer_del(t->get());
     if (config.client_id != config_.client_id)
-        client_id_ = config.client_id.empty() ? fmt::format("batgw-{}-{:08x}", ::getpid(), std::random_device{}()) : config.client_id;
+        client_id_ =
+            config.client_id.empty() ? fmt::format("batgw-{}-{:08x}", ::getpid(), std::random_device{}()) : config.client_id;
     config_ = config;
     context_ = context;
     publisher_.reconfigure(config, context);
@@ -467,7 +498,7 @@ void MqttClient::Impl::finish()
 {
     const auto done = std::exchange(done_, nullptr);
     connection_.reset();
-    if (done) done();   // may be the end of this object
+    if (done) done();  // may be the end of this object
 }
 
 MqttClient::Counters MqttClient::Impl::counters() const
@@ -480,8 +511,7 @@ MqttClient::Counters MqttClient::Impl::counters() const
 
 MqttClient::MqttClient(event_base* outside, const MqttConfig& config, const MqttContext& context, MqttHooks hooks)
     : impl_{std::make_unique<Impl>(outside, config, context, std::move(hooks))}
-{
-}
+{}
 MqttClient::~MqttClient() = default;
 void MqttClient::on_snapshot(const Snapshot& snapshot) { impl_->on_snapshot(snapshot); }
 void MqttClient::on_result(const CommandResult& result) { impl_->on_result(result); }

@@ -28,9 +28,9 @@ struct MqttContext {
 };
 
 struct MqttHooks {
-    std::function<bool(const Command&)> submit;            // to the bridge; false: its queue is full
-    std::function<void(LogLevel, std::string_view)> log;   // one line, no newline, never a secret
-    std::function<void(bool)> retained_command{};          // may be empty: a retained command lies on the broker, or no longer does
+    std::function<bool(const Command&)> submit;           // to the bridge; false: its queue is full
+    std::function<void(LogLevel, std::string_view)> log;  // one line, no newline, never a secret
+    std::function<void(bool)> retained_command{};  // may be empty: a retained command lies on the broker, or no longer does
 };
 
 class MqttClient {
@@ -52,10 +52,10 @@ public:
     // destroy the client.
     void stop(std::function<void()> done);
 
-    bool connected() const;   // the broker has accepted us
+    bool connected() const;  // the broker has accepted us
     struct Counters {
         std::uint64_t connects = 0, failures = 0, received = 0, sent = 0, dropped = 0;
-        std::size_t waiting = 0;   // messages in our queue
+        std::size_t waiting = 0;  // messages in our queue
     };
     Counters counters() const;
 

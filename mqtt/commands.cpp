@@ -53,7 +53,8 @@ std::string watt_text(Power p) { return fixed_text(scaled(p.milli(), 0), 0) + " 
 std::optional<Refusal> beyond(std::int64_t watts, Power ceiling)
 {
     if (watts < 0) return out_of_range(fmt::format("{} W is below 0 W", watts));
-    if (watts > ceiling.milli() / 1000) return out_of_range(fmt::format("{} W is above the configured maximum {}", watts, watt_text(ceiling)));
+    if (watts > ceiling.milli() / 1000)
+        return out_of_range(fmt::format("{} W is above the configured maximum {}", watts, watt_text(ceiling)));
     return std::nullopt;
 }
 
@@ -112,7 +113,9 @@ public:
 
     bool key(std::string& name)
     {
-        if (!has(std::array<std::string_view, 7>{"charge_w", "discharge_w", "charge_a", "discharge_a", "ttl_s", "on_expire", "id"}, name))
+        if (!has(
+                std::array<std::string_view, 7>{"charge_w", "discharge_w", "charge_a", "discharge_a", "ttl_s", "on_expire", "id"},
+                name))
             return fail(fmt::format("unknown key \"{}\"", shown(name)));
         if (has(seen_, name)) return fail(fmt::format("key \"{}\" stands there twice", name));
         seen_.push_back(name);
@@ -175,9 +178,9 @@ private:
     bool key_is(std::string_view name) const { return depth_ == 1 && !seen_.empty() && seen_.back() == name; }
     bool number(std::int64_t n)
     {
-        for (auto [name, value] : std::array<std::pair<std::string_view, std::optional<std::int64_t>*>, 5>{
-                 {{"charge_w", &charge_w}, {"discharge_w", &discharge_w}, {"charge_a", &charge_a}, {"discharge_a", &discharge_a},
-                     {"ttl_s", &ttl_s}}})
+        for (auto [name, value] :
+            std::array<std::pair<std::string_view, std::optional<std::int64_t>*>, 5>{{{"charge_w", &charge_w},
+                {"discharge_w", &discharge_w}, {"charge_a", &charge_a}, {"discharge_a", &discharge_a}, {"ttl_s", &ttl_s}}})
             if (key_is(name)) {
                 *value = n;
                 return true;
@@ -198,7 +201,8 @@ std::optional<Refusal> check_limits(const LimitsReader& r, const CommandRules& r
         if (auto refusal = beyond(*r.discharge_w, rules.max_discharge)) return refusal;
     for (const auto& amps : {r.charge_a, r.discharge_a})
         if (amps && (*amps < 0 || *amps > 1000)) return out_of_range(fmt::format("{} A is not within 0 A to 1000 A", *amps));
-    if (r.ttl_s && (*r.ttl_s < 5 || *r.ttl_s > 86400)) return out_of_range(fmt::format("{} s is not within 5 s to 86400 s", *r.ttl_s));
+    if (r.ttl_s && (*r.ttl_s < 5 || *r.ttl_s > 86400))
+        return out_of_range(fmt::format("{} s is not within 5 s to 86400 s", *r.ttl_s));
     return std::nullopt;
 }
 
@@ -211,8 +215,12 @@ Answer parse_limits(std::string_view payload, const CommandRules& rules, std::st
     if (auto refusal = check_limits(r, rules)) return *refusal;
     Command c;
     c.kind = CommandKind::limits;
-    const auto power = [](std::optional<std::int64_t> w) { return w ? std::optional{Power::from_milli(*w * 1000)} : std::nullopt; };
-    const auto current = [](std::optional<std::int64_t> a) { return a ? std::optional{Current::from_milli(*a * 1000)} : std::nullopt; };
+    const auto power = [](std::optional<std::int64_t> w) {
+        return w ? std::optional{Power::from_milli(*w * 1000)} : std::nullopt;
+    };
+    const auto current = [](std::optional<std::int64_t> a) {
+        return a ? std::optional{Current::from_milli(*a * 1000)} : std::nullopt;
+    };
     c.charge_power = power(r.charge_w);
     c.discharge_power = power(r.discharge_w);
     c.charge_current = current(r.charge_a);
@@ -248,8 +256,10 @@ Answer parse_any(std::string_view name, std::string_view payload, bool retained,
 {
     if (!has(known_commands, name)) return Refusal{CommandCode::unknown_command, "there is no such command"};
     // First, whatever else may be wrong with it: an old command lies on the broker.
-    if (retained) return Refusal{CommandCode::retained, "a retained command: remove it from the broker, send commands without retain"};
-    if (payload.size() > payload_bytes_max) return Refusal{CommandCode::too_long, fmt::format("{} bytes, {} are allowed", payload.size(), payload_bytes_max)};
+    if (retained)
+        return Refusal{CommandCode::retained, "a retained command: remove it from the broker, send commands without retain"};
+    if (payload.size() > payload_bytes_max)
+        return Refusal{CommandCode::too_long, fmt::format("{} bytes, {} are allowed", payload.size(), payload_bytes_max)};
     if (has(later_commands, name)) return Refusal{CommandCode::not_allowed, "not available in this version"};
     if (!has(rules.allowed, name)) return Refusal{CommandCode::not_allowed, "not in the list mqtt.commands"};
     if (payload.find('\0') != std::string_view::npos) return bad("a NUL byte");

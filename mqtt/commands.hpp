@@ -18,8 +18,8 @@ namespace batgw::mqtt {
 inline constexpr std::size_t payload_bytes_max = 1024;
 
 struct CommandRules {
-    std::vector<std::string> allowed;   // permissions, `mqtt.commands`
-    Power max_charge, max_discharge;    // configured ceilings
+    std::vector<std::string> allowed;  // permissions, `mqtt.commands`
+    Power max_charge, max_discharge;   // configured ceilings
 };
 
 struct Refusal {
@@ -32,10 +32,10 @@ struct Teleperiod {
 };
 
 struct ParsedCommand {
-    std::string name;   // what follows cmnd/, reduced to printable ASCII, at most 64 characters: echoed
-    std::string id;     // of JSON commands
+    std::string name;  // what follows cmnd/, reduced to printable ASCII, at most 64 characters: echoed
+    std::string id;    // of JSON commands
     std::variant<Refusal, Command, Teleperiod> what;
-    bool exempt = false;   // only switches off: no rate limit keeps it out (SAFE-193)
+    bool exempt = false;  // only switches off: no rate limit keeps it out (SAFE-193)
 
     const Refusal* refusal() const { return std::get_if<Refusal>(&what); }
 };
@@ -46,7 +46,8 @@ ParsedCommand parse_command(std::string_view name, std::string_view payload, boo
 // What `name` of a received topic is: the part after "<base>/cmnd/"; nothing when the topic is another.
 std::optional<std::string_view> command_name(std::string_view topic, std::string_view base);
 
-// A decimal integer with optional surrounding blanks and sign, and nothing else. Out of 64 bits: saturated, which no range allows.
+// A decimal integer with optional surrounding blanks and sign, and nothing else. Out of 64 bits: saturated, which no range
+// allows.
 std::optional<std::int64_t> parse_integer(std::string_view text);
 
 }  // namespace batgw::mqtt

@@ -1,7 +1,9 @@
 // libmosquitto 2.0.11, as read in its source and tried:
-// - mosquitto_connect_async() does not wait when it is given a numeric address, but takes only the first of a name's addresses, which
+// - mosquitto_connect_async() does not wait when it is given a numeric address, but takes only the first of a name's addresses,
+// which
 //   is why names are resolved elsewhere.
-// - A peer that goes away within the TLS handshake is no error to it: it asks to be called again for ever. Hence the look for the end
+// - A peer that goes away within the TLS handshake is no error to it: it asks to be called again for ever. Hence the look for the
+// end
 //   of the stream before each read, and the deadline.
 // - It would take in packets of 256 MB. Hence the small receive buffer and the count of bytes since the last whole packet.
 // - Its send queue has no bound. Hence one message at a time, and only when idle().
@@ -9,7 +11,6 @@
 
 #include <event2/event.h>
 #include <mosquitto.h>
-#include <mqtt_protocol.h>
 
 #include <algorithm>
 #include <array>
@@ -22,6 +23,7 @@
 #include <utility>
 
 #include <linux/tcp.h>
+#include <mqtt_protocol.h>
 #include <netinet/in.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
@@ -55,9 +57,14 @@ Connection::Connection(event_base* base, Setup setup, Owner& owner) : base_{base
     version_5_ = config.version == "5";
     library_ = mosquitto_new(setup.client_id.c_str(), true, this);
     if (!library_) throw std::bad_alloc{};
-    mosquitto_connect_v5_callback_set(library_, [](mosquitto* m, void* s, int code, int flags, const mosquitto_property* p) { on_connect(m, s, code, flags, p); });
-    mosquitto_message_v5_callback_set(library_, [](mosquitto* m, void* s, const mosquitto_message* message, const mosquitto_property* p) { on_library_message(m, s, message, p); });
-    mosquitto_publish_v5_callback_set(library_, [](mosquitto* m, void* s, int id, int code, const mosquitto_property* p) { on_publish(m, s, id, code, p); });
+    mosquitto_connect_v5_callback_set(library_,
+        [](mosquitto* m, void* s, int code, int flags, const mosquitto_property* p) { on_connect(m, s, code, flags, p); });
+    mosquitto_message_v5_callback_set(
+        library_, [](mosquitto* m, void* s, const mosquitto_message* message, const mosquitto_property* p) {
+            on_library_message(m, s, message, p);
+        });
+    mosquitto_publish_v5_callback_set(
+        library_, [](mosquitto* m, void* s, int id, int code, const mosquitto_property* p) { on_publish(m, s, id, code, p); });
     mosquitto_log_callback_set(library_, [](mosquitto* m, void* s, int level, const char* text) { on_log(m, s, level, text); });
     mosquitto_int_option(library_, MOSQ_OPT_PROTOCOL_VERSION, version_5_ ? MQTT_PROTOCOL_V5 : MQTT_PROTOCOL_V311);
     mosquitto_int_option(library_, MOSQ_OPT_TCP_NODELAY, 1);
@@ -67,12 +74,18 @@ Connection::Connection(event_base* base, Setup setup, Owner& owner) : base_{base
     }
     if (!config.username.empty())
         mosquitto_username_pw_set(library_, config.username.c_str(), setup.password.empty() ? nullptr : setup.password.c_str());
-    mosquitto_will_set(library_, setup.will.topic.c_str(), static_cast<int>(setup.will.payload.size()), setup.will.payload.data(), setup.will.qos, setup.will.retain);
+    mosquitto_will_set(library_, setup.will.topic.c_str(), static_cast<int>(setup.will.payload.size()), setup.will.payload.data(),
+        setup.will.qos, setup.will.retain);
 
-    deadline_ = evtimer_new(base_, [](evutil_socket_t, short, void* s) noexcept {
-        auto* c = self_of(s);
-        c->close(c->state_ == State::leaving ? "left" : c->reached_ ? "no answer from the broker in time" : "no connection in time");
-    }, this);
+    deadline_ = evtimer_new(
+        base_,
+        [](evutil_socket_t, short, void* s) noexcept {
+            auto* c = self_of(s);
+            c->close(c->state_ == State::leaving ? "left"
+                    : c->reached_                ? "no answer from the broker in time"
+                                                 : "no connection in time");
+        },
+        this);
     if (!deadline_) throw std::bad_alloc{};
     // From here on, failure is reported from the loop, like everything else.
     const int rc = mosquitto_connect_async(library_, setup.address.c_str(), config.port, keep_alive_seconds(config));
@@ -112,12 +125,14 @@ std::string Connection::reason_of(int code) const
     if (tls_ && !tls_->refusal().empty()) return "the broker's certificate: " + tls_->refusal();
     if (code == MOSQ_ERR_ERRNO) return std::generic_category().message(errno);
     if ((code == MOSQ_ERR_TLS || code == MOSQ_ERR_PROTOCOL) && !last_error_.empty()) return last_error_;
-    if (code == MOSQ_ERR_CONN_LOST) return reached_ && !was_accepted_ ? "closed by the broker before it answered" : "closed by the broker";
+    if (code == MOSQ_ERR_CONN_LOST)
+        return reached_ && !was_accepted_ ? "closed by the broker before it answered" : "closed by the broker";
     if (code == MOSQ_ERR_KEEPALIVE) return "no sign of life from the broker";
     return mosquitto_strerror(code);
 }
 
-// Events --------------------------------------------------------------------------------------------------------------------------
+// Events
+// --------------------------------------------------------------------------------------------------------------------------
 
 void Connection::on_event(short what)
 {
@@ -187,7 +202,8 @@ void Connection::read_some()
     if (answer_) {
         const int code = *std::exchange(answer_, std::nullopt);
         if (code != 0) {
-            close(std::string{"refused by the broker: "} + (version_5_ ? mosquitto_reason_string(code) : mosquitto_connack_string(code)));
+            close(std::string{"refused by the broker: "} +
+                (version_5_ ? mosquitto_reason_string(code) : mosquitto_connack_string(code)));
             return;
         }
         evtimer_del(deadline_);
@@ -208,8 +224,10 @@ bool Connection::handled(int code)
     if (answer_ && *answer_ != 0 && mosquitto_socket(library_) >= 0) return true;
     if (code == MOSQ_ERR_SUCCESS && mosquitto_socket(library_) >= 0) return true;
     if (answer_ && *answer_ != 0)
-        close(std::string{"refused by the broker: "} + (version_5_ ? mosquitto_reason_string(*answer_) : mosquitto_connack_string(*answer_)));
-    else close(state_ == State::leaving ? "left" : reason_of(code == MOSQ_ERR_SUCCESS ? MOSQ_ERR_CONN_LOST : code));
+        close(std::string{"refused by the broker: "} +
+            (version_5_ ? mosquitto_reason_string(*answer_) : mosquitto_connack_string(*answer_)));
+    else
+        close(state_ == State::leaving ? "left" : reason_of(code == MOSQ_ERR_SUCCESS ? MOSQ_ERR_CONN_LOST : code));
     return false;
 }
 
@@ -231,7 +249,8 @@ void Connection::close(const std::string& why)
     owner_.on_closed(reason, was_accepted_, reached_);
 }
 
-// Sending -------------------------------------------------------------------------------------------------------------------------
+// Sending
+// -------------------------------------------------------------------------------------------------------------------------
 
 bool Connection::idle() const { return mosquitto_socket(library_) < 0 || !mosquitto_want_write(library_); }
 
@@ -241,8 +260,10 @@ std::optional<int> Connection::publish(const Outgoing& m)
     int id = 0;
     mosquitto_property* properties = nullptr;
     if (version_5_ && !m.correlation.empty())
-        mosquitto_property_add_binary(&properties, MQTT_PROP_CORRELATION_DATA, m.correlation.data(), static_cast<std::uint16_t>(m.correlation.size()));
-    const int rc = mosquitto_publish_v5(library_, &id, m.topic.c_str(), static_cast<int>(m.payload.size()), m.payload.data(), m.qos, m.retain, properties);
+        mosquitto_property_add_binary(
+            &properties, MQTT_PROP_CORRELATION_DATA, m.correlation.data(), static_cast<std::uint16_t>(m.correlation.size()));
+    const int rc = mosquitto_publish_v5(
+        library_, &id, m.topic.c_str(), static_cast<int>(m.payload.size()), m.payload.data(), m.qos, m.retain, properties);
     mosquitto_property_free_all(&properties);
     if (rc == MOSQ_ERR_SUCCESS && !idle()) event_add(writable_, nullptr);
     // A connection that broke just now is found by the next read; here only the message is given back.
@@ -262,11 +283,14 @@ void Connection::disconnect()
     state_ = State::leaving;
     mosquitto_disconnect(library_);
     // Reported from the loop: at once when it is written already, else when it could be written.
-    if (mosquitto_socket(library_) < 0) event_active(deadline_, EV_TIMEOUT, 0);
-    else event_add(writable_, nullptr);
+    if (mosquitto_socket(library_) < 0)
+        event_active(deadline_, EV_TIMEOUT, 0);
+    else
+        event_add(writable_, nullptr);
 }
 
-// The library's callbacks: within its calls, so nothing here may end the connection ------------------------------------------------
+// The library's callbacks: within its calls, so nothing here may end the connection
+// ------------------------------------------------
 
 void Connection::on_connect(mosquitto*, void* self, int code, int, const mqtt5__property*)
 {
@@ -283,17 +307,21 @@ void Connection::on_library_message(mosquitto*, void* self, const mosquitto_mess
     mosquitto_property_read_binary(properties, MQTT_PROP_CORRELATION_DATA, &correlation, &correlation_bytes, false);
     Received received;
     received.topic = message->topic;
-    received.payload = {static_cast<const char*>(message->payload), message->payload ? static_cast<std::size_t>(message->payloadlen) : 0};
+    received.payload = {
+        static_cast<const char*>(message->payload), message->payload ? static_cast<std::size_t>(message->payloadlen) : 0};
     received.retained = message->retain;
     if (response_topic) received.response_topic = response_topic;
     if (correlation) received.correlation = {static_cast<const char*>(correlation), correlation_bytes};
     self_of(self)->packet_complete_ = true;
     self_of(self)->owner_.on_message(received);
-    std::free(response_topic);   // NOLINT(cppcoreguidelines-no-malloc): the library's
-    std::free(correlation);      // NOLINT(cppcoreguidelines-no-malloc)
+    std::free(response_topic);  // NOLINT(cppcoreguidelines-no-malloc): the library's
+    std::free(correlation);     // NOLINT(cppcoreguidelines-no-malloc)
 }
 
-void Connection::on_publish(mosquitto*, void* self, int id, int, const mqtt5__property*) { self_of(self)->owner_.on_confirmed(id); }
+void Connection::on_publish(mosquitto*, void* self, int id, int, const mqtt5__property*)
+{
+    self_of(self)->owner_.on_confirmed(id);
+}
 
 void Connection::on_log(mosquitto*, void* self, int level, const char* text)
 {

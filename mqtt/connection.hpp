@@ -21,28 +21,28 @@ namespace batgw::mqtt {
 
 class Connection {
 public:
-    // Whom it reports to. Calls come from the event loop, never from within a call to the connection; on_closed() is the last one. In
-    // on_message() the connection may not be touched; nowhere may it be destroyed.
+    // Whom it reports to. Calls come from the event loop, never from within a call to the connection; on_closed() is the last
+    // one. In on_message() the connection may not be touched; nowhere may it be destroyed.
     class Owner {
     public:
         virtual void on_accepted() = 0;
         virtual void on_message(const Received& received) = 0;
         virtual void on_confirmed(int message_id) = 0;
-        virtual void on_writable() = 0;   // something more may be published
-        virtual void on_closed(const std::string& why, bool was_accepted, bool reached) = 0;   // reached: TCP stood
+        virtual void on_writable() = 0;                                                       // something more may be published
+        virtual void on_closed(const std::string& why, bool was_accepted, bool reached) = 0;  // reached: TCP stood
 
     protected:
         ~Owner() = default;
     };
     struct Setup {
         const MqttConfig& config;
-        std::string address;      // numeric
+        std::string address;  // numeric
         std::string client_id, password;
         Outgoing will;
-        std::unique_ptr<Tls> tls; // null: without
+        std::unique_ptr<Tls> tls;  // null: without
     };
     Connection(event_base* base, Setup setup, Owner& owner);
-    ~Connection();   // closes without a word
+    ~Connection();  // closes without a word
     Connection(const Connection&) = delete;
     Connection& operator=(const Connection&) = delete;
 
@@ -52,7 +52,7 @@ public:
     // The message id (QoS 1: to be confirmed); nothing when it was not taken.
     std::optional<int> publish(const Outgoing& message);
     bool subscribe(const std::string& pattern, int qos);
-    void disconnect();   // DISCONNECT after all that was published; then on_closed()
+    void disconnect();  // DISCONNECT after all that was published; then on_closed()
     void once_a_second();
 
     static constexpr std::uint64_t packet_bytes_max = 64 * 1024;
@@ -79,7 +79,7 @@ private:
 
     event_base* base_;
     Owner& owner_;
-    std::unique_ptr<Tls> tls_;   // outlives the library's use of it
+    std::unique_ptr<Tls> tls_;  // outlives the library's use of it
     mosquitto* library_ = nullptr;
     event* readable_ = nullptr;
     event* writable_ = nullptr;
@@ -87,9 +87,9 @@ private:
     State state_ = State::connecting;
     bool version_5_ = false;
     bool reached_ = false, was_accepted_ = false;
-    std::optional<int> answer_;          // of CONNACK
-    std::string last_error_;             // the library's own words
-    std::uint64_t packet_start_ = 0;     // bytes received when the last packet was complete
+    std::optional<int> answer_;       // of CONNACK
+    std::string last_error_;          // the library's own words
+    std::uint64_t packet_start_ = 0;  // bytes received when the last packet was complete
     bool packet_complete_ = false;
 };
 

@@ -18,21 +18,32 @@ void CommandDesk::reconfigure(const MqttConfig& config, CommandRules rules)
 void CommandDesk::publish_status(const OperatorState& state, std::vector<Outgoing>& out) const
 {
     if (!legacy_topics_) return;
-    out.push_back({.topic = topic_ + "/STATUS", .payload = status_json(state), .qos = legacy_qos_, .retain = retain_status_, .keep = Keep::each, .correlation = {}});
+    out.push_back({.topic = topic_ + "/STATUS",
+        .payload = status_json(state),
+        .qos = legacy_qos_,
+        .retain = retain_status_,
+        .keep = Keep::each,
+        .correlation = {}});
 }
 
 // A stranger's choice of topic: never one of ours, where it could pass for a message of the gateway, and never a pattern.
 CommandDesk::ReplyTo CommandDesk::reply_to(const Received& r) const
 {
     const std::string_view t = r.response_topic;
-    const bool fine = !t.empty() && t.size() <= 256 && t[0] != '$' && t.find_first_of(std::string_view{"+#\0", 3}) == std::string_view::npos &&
-                      !(t.starts_with(topic_) && (t.size() == topic_.size() || t[topic_.size()] == '/')) && r.correlation.size() <= 256;
+    const bool fine = !t.empty() && t.size() <= 256 && t[0] != '$' &&
+        t.find_first_of(std::string_view{"+#\0", 3}) == std::string_view::npos &&
+        !(t.starts_with(topic_) && (t.size() == topic_.size() || t[topic_.size()] == '/')) && r.correlation.size() <= 256;
     return fine ? ReplyTo{std::string{t}, std::string{r.correlation}} : ReplyTo{};
 }
 
 void CommandDesk::answer(const Result& result, const ReplyTo& reply, const Moment& moment, std::vector<Outgoing>& out) const
 {
-    Outgoing message{.topic = topic_ + "/RESULT", .payload = result_json(result, moment), .qos = 1, .retain = false, .keep = Keep::deliver, .correlation = {}};
+    Outgoing message{.topic = topic_ + "/RESULT",
+        .payload = result_json(result, moment),
+        .qos = 1,
+        .retain = false,
+        .keep = Keep::deliver,
+        .correlation = {}};
     if (!reply.topic.empty()) {
         Outgoing copy = message;
         copy.topic = reply.topic;
@@ -81,8 +92,7 @@ CommandDesk::Outcome CommandDesk::on_message(const Received& received, const Ope
         }
         result.code = CommandCode::internal;
         result.text = "too many commands are waiting";
-    }
-    else {
+    } else {
         result.code = refusal->code;
         result.text = refusal->text;
     }
@@ -94,9 +104,11 @@ CommandDesk::Outcome CommandDesk::on_message(const Received& received, const Ope
 void CommandDesk::on_result(const CommandResult& r, const Moment& moment, std::vector<Outgoing>& out)
 {
     const auto p = std::find_if(pending_.begin(), pending_.end(), [&](const Pending& one) { return one.ticket == r.ticket; });
-    if (p == pending_.end()) return;   // answered already, as too late
+    if (p == pending_.end()) return;  // answered already, as too late
     const std::string_view text = p->echo.empty() ? r.text.view() : std::string_view{p->echo};
-    answer({.id = p->id, .command = p->name, .code = r.code, .text = text, .status = r.status, .duration = r.answered - p->received}, p->reply, moment, out);
+    answer(
+        {.id = p->id, .command = p->name, .code = r.code, .text = text, .status = r.status, .duration = r.answered - p->received},
+        p->reply, moment, out);
     publish_status(r.status, out);
     pending_.erase(p);
 }
@@ -105,7 +117,11 @@ void CommandDesk::expire(const OperatorState& state, const Moment& moment, std::
 {
     while (!pending_.empty() && moment.now - pending_.front().received >= patience) {
         const Pending& p = pending_.front();
-        answer({.id = p.id, .command = p.name, .code = CommandCode::internal, .text = "no answer; it may still be carried out", .status = state,
+        answer({.id = p.id,
+                   .command = p.name,
+                   .code = CommandCode::internal,
+                   .text = "no answer; it may still be carried out",
+                   .status = state,
                    .duration = moment.now - p.received},
             p.reply, moment, out);
         publish_status(state, out);

@@ -5,8 +5,8 @@
 #include "model/command_rate.hpp"
 #include "model/config.hpp"
 #include "mqtt/commands.hpp"
-#include "mqtt/outgoing.hpp"
 #include "mqtt/moment.hpp"
+#include "mqtt/outgoing.hpp"
 #include "mqtt/result_json.hpp"
 
 #include <cstdint>
@@ -23,7 +23,7 @@ namespace batgw::mqtt {
 struct Received {
     std::string_view topic, payload;
     bool retained = false;
-    std::string_view response_topic, correlation;   // MQTT 5
+    std::string_view response_topic, correlation;  // MQTT 5
 };
 
 class CommandDesk {
@@ -32,8 +32,8 @@ public:
 
     struct Outcome {
         bool is_command = false;
-        bool retained = false;                   // a known command lies on the broker, retained
-        std::optional<Teleperiod> teleperiod;    // to be carried out by the caller; RESULT is among the messages, STATUS is not
+        bool retained = false;                 // a known command lies on the broker, retained
+        std::optional<Teleperiod> teleperiod;  // to be carried out by the caller; RESULT is among the messages, STATUS is not
     };
     // `status`: the operator's state as it stands. `submit`: to the bridge, false when its queue is full.
     Outcome on_message(const Received& received, const OperatorState& status, const Moment& moment,
@@ -44,7 +44,7 @@ public:
 
     // STATUS, unless the legacy topics are off.
     void publish_status(const OperatorState& state, std::vector<Outgoing>& out) const;
-    void reconfigure(const MqttConfig& config, CommandRules rules);   // pending answers stay
+    void reconfigure(const MqttConfig& config, CommandRules rules);  // pending answers stay
     std::size_t pending() const { return pending_.size(); }
     std::uint64_t refused_by_rate() const { return rate_.refused(); }
 

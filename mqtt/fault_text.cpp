@@ -181,7 +181,8 @@ std::string fault_id(const ActiveFault& fault)
 std::string fault_text(const ActiveFault& fault)
 {
     std::string text{plain_words(fault.id)};
-    if (fault.id == FaultId::bms_denies && fault.direction != Direction::none) text.append(" ").append(directions(fault.direction));
+    if (fault.id == FaultId::bms_denies && fault.direction != Direction::none)
+        text.append(" ").append(directions(fault.direction));
     const std::string detail = printable(fault.detail.view());
     if (!detail.empty()) text.append(": ").append(detail);
     const bool cell = fault.unit == Unit::volt;

@@ -15,7 +15,7 @@ std::string quoted(std::string_view text);
 
 class Json {
 public:
-    Json& open(char bracket)   // '{' or '['
+    Json& open(char bracket)  // '{' or '['
     {
         separate();
         text_ += bracket;
@@ -33,7 +33,7 @@ public:
         separate();
         text_ += quoted(name);
         text_ += ':';
-        first_ = true;   // no comma between key and value
+        first_ = true;  // no comma between key and value
         return *this;
     }
     Json& raw(std::string_view value)

@@ -10,10 +10,13 @@ namespace batgw::mqtt {
 
 struct Moment {
     Instant now{};
-    std::int64_t wall_ms = 0;   // milliseconds since 1970 at `now`, as the system believes
+    std::int64_t wall_ms = 0;  // milliseconds since 1970 at `now`, as the system believes
 
     // What the wall clock shows for another instant.
-    std::int64_t wall_at(Instant when) const { return wall_ms - std::chrono::duration_cast<std::chrono::milliseconds>(now - when).count(); }
+    std::int64_t wall_at(Instant when) const
+    {
+        return wall_ms - std::chrono::duration_cast<std::chrono::milliseconds>(now - when).count();
+    }
 };
 
 // "2026-03-01T08:15:30.120Z"

@@ -31,7 +31,8 @@ void Outbound::push(Outgoing message)
         return;
     }
     if (message.keep == Keep::newest) {
-        const auto same = std::find_if(waiting_.begin(), waiting_.end(), [&](const Outgoing& m) { return m.keep == Keep::newest && m.topic == message.topic; });
+        const auto same = std::find_if(waiting_.begin(), waiting_.end(),
+            [&](const Outgoing& m) { return m.keep == Keep::newest && m.topic == message.topic; });
         if (same != waiting_.end()) {
             bytes_ += message.bytes();
             bytes_ -= same->bytes();

@@ -28,7 +28,7 @@ public:
     std::uint64_t dropped() const { return dropped_; }
 
 private:
-    void make_room(std::size_t messages, std::size_t bytes);   // for so many more
+    void make_room(std::size_t messages, std::size_t bytes);  // for so many more
     void erase(std::deque<Outgoing>::iterator message);
 
     std::deque<Outgoing> waiting_;

@@ -28,9 +28,11 @@ Values::Setup value_setup(const MqttConfig& config, const MqttContext& context)
 }  // namespace
 
 Publisher::Publisher(const MqttConfig& config, const MqttContext& context)
-    : config_{config}, context_{context}, values_{value_setup(config, context)}, teleperiod_{config.teleperiod}
-{
-}
+    : config_{config},
+      context_{context},
+      values_{value_setup(config, context)},
+      teleperiod_{config.teleperiod}
+{}
 
 void Publisher::on_snapshot(const Snapshot& snapshot) { snapshot_ = snapshot; }
 
@@ -45,7 +47,11 @@ const OperatorState& Publisher::operator_state() const { return snapshot_->opera
 
 Outgoing Publisher::message(std::string_view suffix, std::string payload, int qos, bool retain) const
 {
-    return {.topic = config_.topic + "/" + std::string{suffix}, .payload = std::move(payload), .qos = qos, .retain = retain, .correlation = {}};
+    return {.topic = config_.topic + "/" + std::string{suffix},
+        .payload = std::move(payload),
+        .qos = qos,
+        .retain = retain,
+        .correlation = {}};
 }
 
 Outgoing Publisher::online() const { return message("LWT", "Online", config_.legacy_qos, true); }
@@ -60,8 +66,14 @@ void Publisher::set_teleperiod(Duration period, Instant now)
 Publisher::Marks Publisher::marks() const
 {
     const Verdict& v = snapshot_->verdict;
-    return {.transitions = snapshot_->transitions, .state = v.state, .contactors = v.contactors.state, .battery_link = v.battery_link,
-        .inverter_link = v.inverter_link, .charge = !v.charge.is_zero(), .discharge = !v.discharge.is_zero(), .operator_state = snapshot_->operator_,
+    return {.transitions = snapshot_->transitions,
+        .state = v.state,
+        .contactors = v.contactors.state,
+        .battery_link = v.battery_link,
+        .inverter_link = v.inverter_link,
+        .charge = !v.charge.is_zero(),
+        .discharge = !v.discharge.is_zero(),
+        .operator_state = snapshot_->operator_,
         .faults = alarms_signature(*snapshot_)};
 }
 
@@ -75,7 +87,8 @@ void Publisher::publish_status(std::vector<Outgoing>& out) const
 
 void Publisher::publish_state(const Moment& moment, std::vector<Outgoing>& out)
 {
-    out.push_back(message("STATE", state_json(*snapshot_, context_.battery ? &context_.battery->profile : nullptr, moment), 0, true));
+    out.push_back(
+        message("STATE", state_json(*snapshot_, context_.battery ? &context_.battery->profile : nullptr, moment), 0, true));
     state_at_ = moment.now;
     sequence_told_ = snapshot_->verdict.sequence;
     watched_told_ = watched(*snapshot_);
@@ -136,9 +149,12 @@ void Publisher::step(const Moment& moment, std::vector<Outgoing>& out)
     }
     const bool newer = snapshot_->verdict.sequence > sequence_told_;
     const auto since_state = state_at_ ? now - *state_at_ : for_ever;
-    if (newer && marks() != told_ && states_.take(now)) publish_state(moment, out);
-    else if (newer && since_state >= config_.state_interval && moved(watched_told_, watched(*snapshot_))) publish_state(moment, out);
-    else if (newer && since_state >= config_.state_refresh) publish_state(moment, out);
+    if (newer && marks() != told_ && states_.take(now))
+        publish_state(moment, out);
+    else if (newer && since_state >= config_.state_interval && moved(watched_told_, watched(*snapshot_)))
+        publish_state(moment, out);
+    else if (newer && since_state >= config_.state_refresh)
+        publish_state(moment, out);
 
     if (alarms_signature(*snapshot_) != alarms_told_ && alarms_.take(now)) publish_alarms(moment, out);
     publish_availability(false, out);

@@ -4,8 +4,8 @@
 #include "model/config.hpp"
 #include "model/snapshot.hpp"
 #include "mqtt/client.hpp"
-#include "mqtt/outgoing.hpp"
 #include "mqtt/moment.hpp"
+#include "mqtt/outgoing.hpp"
 #include "mqtt/state_json.hpp"
 #include "mqtt/values.hpp"
 
@@ -31,7 +31,7 @@ public:
 private:
     Duration step_;
     unsigned burst_;
-    Instant full_at_{};   // when all that was taken will have come back
+    Instant full_at_{};  // when all that was taken will have come back
 };
 
 class Publisher {
@@ -39,7 +39,7 @@ public:
     Publisher(const MqttConfig& config, const MqttContext& context);
 
     void on_snapshot(const Snapshot& snapshot);
-    void reconfigure(const MqttConfig& config, const MqttContext& context);   // starts anew, but for the snapshot
+    void reconfigure(const MqttConfig& config, const MqttContext& context);  // starts anew, but for the snapshot
     bool has_snapshot() const { return snapshot_.has_value(); }
     const OperatorState& operator_state() const;
 
@@ -48,7 +48,7 @@ public:
     // What is due now. Call for each snapshot, and some times a second.
     void step(const Moment& moment, std::vector<Outgoing>& out);
 
-    void set_teleperiod(Duration period, Instant now);   // until restart or reload
+    void set_teleperiod(Duration period, Instant now);  // until restart or reload
     Outgoing online() const;
     Outgoing offline() const;
     const std::string& topic() const { return config_.topic; }
@@ -79,11 +79,11 @@ private:
     std::optional<Snapshot> snapshot_;
 
     std::optional<Instant> next_tele_, state_at_, cells_at_;
-    Marks told_;                      // of the last STATE
-    std::string alarms_told_;         // of the last ALARMS
+    Marks told_;               // of the last STATE
+    std::string alarms_told_;  // of the last ALARMS
     std::vector<Watched> watched_told_;
     std::uint64_t sequence_told_ = 0;
-    std::uint32_t cells_told_ = 0;    // samples of the last CELLS
+    std::uint32_t cells_told_ = 0;  // samples of the last CELLS
     std::optional<bool> battery_told_, inverter_told_;
     Bucket states_{20, 50}, alarms_{20, 50};
 };

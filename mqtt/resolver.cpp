@@ -53,10 +53,13 @@ void Resolver::Job::run()
     hints.ai_socktype = SOCK_STREAM;
     addrinfo* list = nullptr;
     const int error = ::getaddrinfo(host.c_str(), nullptr, &hints, &list);
-    if (error != 0) problem = host + ": " + (error == EAI_SYSTEM ? std::generic_category().message(errno) : std::string{::gai_strerror(error)});
+    if (error != 0)
+        problem =
+            host + ": " + (error == EAI_SYSTEM ? std::generic_category().message(errno) : std::string{::gai_strerror(error)});
     for (const addrinfo* one = list; one; one = one->ai_next) {
         std::array<char, NI_MAXHOST> text{};
-        if (::getnameinfo(one->ai_addr, one->ai_addrlen, text.data(), text.size(), nullptr, 0, NI_NUMERICHOST) == 0) addresses.emplace_back(text.data());
+        if (::getnameinfo(one->ai_addr, one->ai_addrlen, text.data(), text.size(), nullptr, 0, NI_NUMERICHOST) == 0)
+            addresses.emplace_back(text.data());
     }
     if (list) ::freeaddrinfo(list);
     if (problem.empty() && addresses.empty()) problem = host + ": no address";
@@ -83,12 +86,12 @@ void Resolver::start(const std::string& host, const std::string& family, Done do
     job_->family = family == "ipv4" ? AF_INET : family == "ipv6" ? AF_INET6 : AF_UNSPEC;
     done_ = std::move(done);
     event_ = event_new(
-        base_, job_->bell, EV_READ, [](evutil_socket_t, short, void* self) noexcept { static_cast<Resolver*>(self)->answered(); }, this);
+        base_, job_->bell, EV_READ, [](evutil_socket_t, short, void* self) noexcept { static_cast<Resolver*>(self)->answered(); },
+        this);
     if (!event_ || event_add(event_, nullptr) != 0) throw std::bad_alloc{};
     try {
         std::thread{[job = job_] { job->run(); }}.detach();
-    }
-    catch (const std::system_error& e) {   // no more threads: as good as a resolver that fails
+    } catch (const std::system_error& e) {  // no more threads: as good as a resolver that fails
         job_->problem = host + ": " + e.what();
         job_->finished = true;
         job_->ring();
@@ -108,9 +111,9 @@ bool is_private_address(const std::string& address)
 {
     std::array<unsigned char, 16> b{};
     if (inet_pton(AF_INET, address.c_str(), b.data()) == 1)
-        return b[0] == 127 || b[0] == 10 || (b[0] == 172 && (b[1] & 0xf0) == 16) || (b[0] == 192 && b[1] == 168) || (b[0] == 169 && b[1] == 254) ||
-               (b[0] == 100 && (b[1] & 0xc0) == 64);
-    const std::string plain = address.substr(0, address.find('%'));   // fe80::1%eth0
+        return b[0] == 127 || b[0] == 10 || (b[0] == 172 && (b[1] & 0xf0) == 16) || (b[0] == 192 && b[1] == 168) ||
+            (b[0] == 169 && b[1] == 254) || (b[0] == 100 && (b[1] & 0xc0) == 64);
+    const std::string plain = address.substr(0, address.find('%'));  // fe80::1%eth0
     if (inet_pton(AF_INET6, plain.c_str(), b.data()) != 1) return false;
     constexpr std::array<unsigned char, 15> zeros{};
     if (std::equal(zeros.begin(), zeros.end(), b.begin()) && b[15] == 1) return true;

@@ -13,14 +13,16 @@ namespace batgw::mqtt {
 
 class Resolver {
 public:
-    using Done = std::function<void(std::vector<std::string> addresses, std::string problem)>;   // numeric addresses, in order of preference
+    using Done = std::function<void(
+        std::vector<std::string> addresses, std::string problem)>;  // numeric addresses, in order of preference
 
     explicit Resolver(event_base* base);
-    ~Resolver();   // a resolution under way is abandoned, not waited for
+    ~Resolver();  // a resolution under way is abandoned, not waited for
     Resolver(const Resolver&) = delete;
     Resolver& operator=(const Resolver&) = delete;
 
-    // Calls `done` from the event loop, later; at once is never. `family`: any, ipv4 or ipv6. One at a time: the one before is abandoned.
+    // Calls `done` from the event loop, later; at once is never. `family`: any, ipv4 or ipv6. One at a time: the one before is
+    // abandoned.
     void start(const std::string& host, const std::string& family, Done done);
     void cancel();
 

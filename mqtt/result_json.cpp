@@ -19,8 +19,10 @@ std::string result_json(const Result& r, const Moment& moment)
     Json j;
     j.open('{');
     j.key("id");
-    if (r.id.empty()) j.null();
-    else j.string(r.id);
+    if (r.id.empty())
+        j.null();
+    else
+        j.string(r.id);
     j.key("command").string(r.command);
     j.key("ok").boolean(r.code == CommandCode::ok || r.code == CommandCode::unchanged);
     j.key("code").string(to_string(r.code));

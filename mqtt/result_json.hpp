@@ -17,7 +17,7 @@ struct Result {
     CommandCode code = CommandCode::internal;
     std::string_view text;
     OperatorState status;
-    Duration duration{};   // from reception to acceptance or refusal
+    Duration duration{};  // from reception to acceptance or refusal
 };
 std::string result_json(const Result& result, const Moment& moment);
 

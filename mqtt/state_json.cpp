@@ -111,8 +111,10 @@ void gateway(Json& j, const Snapshot& s)
     j.key("fault_class").string(to_string(v.worst));
     j.key("faults").integer(v.faults.size());
     j.key("first_cause");
-    if (v.first_cause) j.string(fault_id(*v.first_cause));
-    else j.null();
+    if (v.first_cause)
+        j.string(fault_id(*v.first_cause));
+    else
+        j.null();
     j.key("text").string(state_text(s));
     j.key("charge_ok").boolean(!v.charge.is_zero());
     j.key("discharge_ok").boolean(!v.discharge.is_zero());
@@ -129,8 +131,10 @@ void operator_part(Json& j, const Snapshot& s)
     j.key("max_discharge_w").milli(o.max_discharge.milli(), 0);
     j.key("pause").string(o.paused ? "ON" : "OFF");
     j.key("limit_ttl_s");
-    if (o.limits_expire) j.milli(std::max<std::int64_t>(0, (*o.limits_expire - s.now) / 1ms), 0);
-    else j.null();
+    if (o.limits_expire)
+        j.milli(std::max<std::int64_t>(0, (*o.limits_expire - s.now) / 1ms), 0);
+    else
+        j.null();
     j.close('}');
 }
 
@@ -185,8 +189,10 @@ void battery(Json& j, const Snapshot& s, const BatteryProfile* profile)
     j.key("cycles").milli(fresh(b.cycles, now), 0);
     j.key("insulation").milli(fresh(b.insulation, now), 0);
     j.key("contactor");
-    if (const auto c = b.contactor.fresh(now)) j.string(to_string(*c));
-    else j.null();
+    if (const auto c = b.contactor.fresh(now))
+        j.string(to_string(*c));
+    else
+        j.null();
     stale(j, b, profile, now);
     assumed(j, b, now);
     j.close('}');
@@ -199,8 +205,10 @@ void inverter(Json& j, const Snapshot& s)
     j.key("link").string(link_text(s.verdict.inverter_link, i.heard.has_value()));
     age(j, i.heard, s.now);
     j.key("name");
-    if (i.name.empty()) j.null();
-    else j.string(i.name.view());
+    if (i.name.empty())
+        j.null();
+    else
+        j.string(i.name.view());
     j.key("voltage").milli(fresh(i.voltage, s.now), 1);
     j.key("current").milli(fresh(i.current, s.now), 1);
     j.key("temperature").milli(fresh(i.temperature, s.now), 1);
@@ -210,7 +218,8 @@ void inverter(Json& j, const Snapshot& s)
 
 bool welded(const Snapshot& s)
 {
-    return std::any_of(s.verdict.faults.begin(), s.verdict.faults.end(), [](const ActiveFault& f) { return f.id == FaultId::contactor_welded; });
+    return std::any_of(
+        s.verdict.faults.begin(), s.verdict.faults.end(), [](const ActiveFault& f) { return f.id == FaultId::contactor_welded; });
 }
 
 void contactors(Json& j, const Snapshot& s)
@@ -223,8 +232,10 @@ void contactors(Json& j, const Snapshot& s)
     j.key("opened_under_load").integer(c.opened_under_load);
     // Only a found weld is known; that there is none would take a measurement nobody makes.
     j.key("weld");
-    if (welded(s)) j.string("welded");
-    else j.null();
+    if (welded(s))
+        j.string("welded");
+    else
+        j.null();
     j.close('}');
 }
 
@@ -275,13 +286,14 @@ std::vector<Watched> watched(const Snapshot& s)
     const Milli insulation = fresh(b.insulation, now);
     const auto word = [](auto e) { return Milli{static_cast<std::int64_t>(e)}; };
     const auto contactor = b.contactor.fresh(now);
-    std::int64_t old = 0;   // which signals are too old, as bits
+    std::int64_t old = 0;  // which signals are too old, as bits
     const auto bit = [&](const auto& reading) {
         const Quality q = reading.quality(now);
         old = old * 2 + (q == Quality::stale || q == Quality::bad ? 1 : 0);
     };
     bit(b.charge_allowed), bit(b.contactor), bit(b.current), bit(b.voltage), bit(b.link_voltage), bit(b.cell_voltage_max);
-    bit(b.cell_voltage_min), bit(b.charge_limit), bit(b.discharge_limit), bit(b.temperature_min), bit(b.temperature_max), bit(b.soc);
+    bit(b.cell_voltage_min), bit(b.charge_limit), bit(b.discharge_limit), bit(b.temperature_min), bit(b.temperature_max),
+        bit(b.soc);
     bit(b.insulation), bit(b.cells), bit(b.temperatures);
 
     // clang-format off

@@ -20,7 +20,7 @@ std::string state_json(const Snapshot& snapshot, const BatteryProfile* profile, 
 // STATE's numbers with their deadbands (section 9 of the interface): two of these tell whether it is worth publishing.
 struct Watched {
     std::optional<std::int64_t> value;
-    std::int64_t deadband = 1;   // a move of at least this counts
+    std::int64_t deadband = 1;  // a move of at least this counts
 };
 std::vector<Watched> watched(const Snapshot& snapshot);
 bool moved(const std::vector<Watched>& then, const std::vector<Watched>& now);

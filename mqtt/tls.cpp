@@ -4,14 +4,13 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <array>
+
+#include <arpa/inet.h>
 #include <openssl/err.h>
 #include <openssl/ssl.h>
 #include <openssl/x509v3.h>
-
-#include <arpa/inet.h>
-
-#include <algorithm>
-#include <array>
 
 namespace batgw::mqtt {
 namespace {
@@ -69,20 +68,22 @@ std::string Tls::set_up_certificates(const TlsConfig& config)
         SSL_CTX_set_verify(context_, SSL_VERIFY_PEER, on_verify);
         X509_VERIFY_PARAM* const rules = SSL_CTX_get0_param(context_);
         X509_VERIFY_PARAM_set_hostflags(rules, X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS);
-        const int named = name_is_address_ ? X509_VERIFY_PARAM_set1_ip_asc(rules, name_.c_str()) : X509_VERIFY_PARAM_set1_host(rules, name_.c_str(), name_.size());
+        const int named = name_is_address_ ? X509_VERIFY_PARAM_set1_ip_asc(rules, name_.c_str())
+                                           : X509_VERIFY_PARAM_set1_host(rules, name_.c_str(), name_.size());
         if (named != 1) return "tls.server_name: no name to check";
-    }
-    else SSL_CTX_set_verify(context_, SSL_VERIFY_NONE, nullptr);
+    } else
+        SSL_CTX_set_verify(context_, SSL_VERIFY_NONE, nullptr);
 
     if (config.ca.empty()) {
         if (SSL_CTX_set_default_verify_paths(context_) != 1) return "tls: the system's certificates: " + library_reason();
-    }
-    else if (SSL_CTX_load_verify_file(context_, config.ca.c_str()) != 1)
+    } else if (SSL_CTX_load_verify_file(context_, config.ca.c_str()) != 1)
         return fmt::format("tls.ca: {}: {}", config.ca, library_reason());
     if (config.cert.empty()) return {};
-    if (SSL_CTX_use_certificate_chain_file(context_, config.cert.c_str()) != 1) return fmt::format("tls.cert: {}: {}", config.cert, library_reason());
+    if (SSL_CTX_use_certificate_chain_file(context_, config.cert.c_str()) != 1)
+        return fmt::format("tls.cert: {}: {}", config.cert, library_reason());
     const std::string& key = config.key.empty() ? config.cert : config.key;
-    if (SSL_CTX_use_PrivateKey_file(context_, key.c_str(), SSL_FILETYPE_PEM) != 1) return fmt::format("tls.key: {}: {}", key, library_reason());
+    if (SSL_CTX_use_PrivateKey_file(context_, key.c_str(), SSL_FILETYPE_PEM) != 1)
+        return fmt::format("tls.key: {}: {}", key, library_reason());
     if (SSL_CTX_check_private_key(context_) != 1) return "tls.key: does not belong to tls.cert";
     return {};
 }
@@ -92,7 +93,9 @@ std::string Tls::set_up_key(const TlsConfig& config)
 {
     const auto text = read_secret(config.psk_file);
     if (!text) return fmt::format("tls.psk_file: {}: cannot be read", config.psk_file);
-    const auto digit = [](char c) { return c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1; };
+    const auto digit = [](char c) {
+        return c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
+    };
     if (text->empty() || text->size() % 2 != 0 || std::any_of(text->begin(), text->end(), [&](char c) { return digit(c) < 0; }))
         return fmt::format("tls.psk_file: {}: not an even number of hexadecimal digits", config.psk_file);
     for (std::size_t i = 0; i < text->size(); i += 2) psk_ += static_cast<char>(digit((*text)[i]) * 16 + digit((*text)[i + 1]));
@@ -109,7 +112,7 @@ void Tls::on_info(const SSL* ssl, int where, int)
 {
     if ((where & SSL_CB_HANDSHAKE_START) == 0) return;
     const Tls* self = self_of(ssl);
-    std::string name = self->name_is_address_ ? std::string{} : self->name_;   // addresses are not asked for by name
+    std::string name = self->name_is_address_ ? std::string{} : self->name_;  // addresses are not asked for by name
     // The callback is handed the connection as const, though setting it up is what it is for.
     // NOLINTNEXTLINE(cppcoreguidelines-pro-type-const-cast)
     SSL_set_tlsext_host_name(const_cast<SSL*>(ssl), name.empty() ? nullptr : name.data());
@@ -123,7 +126,8 @@ int Tls::on_verify(int fine, X509_STORE_CTX* store)
     return 0;
 }
 
-unsigned int Tls::on_psk(SSL* ssl, const char*, char* identity, unsigned int identity_max, unsigned char* key, unsigned int key_max)
+unsigned int Tls::on_psk(
+    SSL* ssl, const char*, char* identity, unsigned int identity_max, unsigned char* key, unsigned int key_max)
 {
     const Tls* self = self_of(ssl);
     if (self->psk_identity_.size() + 1 > identity_max || self->psk_.size() > key_max) return 0;

@@ -31,7 +31,8 @@ constexpr std::int64_t scaled(std::int64_t milli, unsigned decimals)
 inline void append_fixed(std::string& out, std::int64_t count, unsigned decimals)
 {
     const bool negative = count < 0;
-    const std::uint64_t size = negative ? std::uint64_t{0} - static_cast<std::uint64_t>(count) : static_cast<std::uint64_t>(count);
+    const std::uint64_t size =
+        negative ? std::uint64_t{0} - static_cast<std::uint64_t>(count) : static_cast<std::uint64_t>(count);
     char digits[24];
     const auto end = std::to_chars(digits, digits + sizeof digits, size).ptr;
     const auto length = static_cast<std::size_t>(end - digits);
@@ -40,8 +41,10 @@ inline void append_fixed(std::string& out, std::int64_t count, unsigned decimals
         out.append(digits, length);
         return;
     }
-    if (length > decimals) out.append(digits, length - decimals);
-    else out += '0';
+    if (length > decimals)
+        out.append(digits, length - decimals);
+    else
+        out += '0';
     out += '.';
     if (length < decimals) out.append(decimals - length, '0');
     const std::size_t tail = length < decimals ? length : decimals;

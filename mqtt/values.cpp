@@ -9,7 +9,7 @@ namespace batgw::mqtt {
 bool ValueTopic::due(std::optional<std::int64_t> count, Instant now, Duration interval)
 {
     if (!count) {
-        last_.reset();   // fresh again counts as a change
+        last_.reset();  // fresh again counts as a change
         return false;
     }
     if (last_ == count) return false;
@@ -46,15 +46,18 @@ void Values::offer(ValueTopic& topic, std::optional<std::int64_t> milli, Instant
     std::optional<std::int64_t> count;
     if (milli) count = scaled(*milli, topic.decimals());
     if (!topic.due(count, now, setup_.interval) && !(all && count)) return;
-    out.push_back({.topic = topic.topic(), .payload = fixed_text(*count, topic.decimals()), .qos = setup_.qos, .correlation = {}});
+    out.push_back(
+        {.topic = topic.topic(), .payload = fixed_text(*count, topic.decimals()), .qos = setup_.qos, .correlation = {}});
     topic.sent(*count, now);
 }
 
 // Topics are numbered from 0, as many as there are cells or sensors.
-void Values::grow(std::vector<ValueTopic>& topics, std::size_t count, std::string_view key, ValueType type, unsigned decimals) const
+void Values::grow(
+    std::vector<ValueTopic>& topics, std::size_t count, std::string_view key, ValueType type, unsigned decimals) const
 {
     while (topics.size() < count)
-        topics.emplace_back(value_topic(setup_.topic, "battery", std::string{key} + std::to_string(topics.size()), type), decimals);
+        topics.emplace_back(
+            value_topic(setup_.topic, "battery", std::string{key} + std::to_string(topics.size()), type), decimals);
 }
 
 void Values::collect(const Snapshot& snapshot, Instant now, bool all, std::vector<Outgoing>& out)
@@ -65,7 +68,9 @@ void Values::collect(const Snapshot& snapshot, Instant now, bool all, std::vecto
 
         if (!setup_.battery->sensor_key.empty()) {
             const auto sensors = snapshot.battery.temperatures.fresh(now);
-            if (sensors) grow(sensors_, std::min(sensors->count, sensors->capacity), setup_.battery->sensor_key, ValueType::temperature, 0);
+            if (sensors)
+                grow(
+                    sensors_, std::min(sensors->count, sensors->capacity), setup_.battery->sensor_key, ValueType::temperature, 0);
             for (std::size_t i = 0; i < sensors_.size(); ++i) {
                 const auto t = sensors && i < sensors->count ? (*sensors)[i] : std::nullopt;
                 offer(sensors_[i], t ? std::optional{t->milli()} : std::nullopt, now, all, out);

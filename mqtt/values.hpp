@@ -27,7 +27,7 @@ public:
 private:
     std::string topic_;
     unsigned decimals_;
-    std::optional<std::int64_t> last_;   // as sent; empty: never, or not fresh since
+    std::optional<std::int64_t> last_;  // as sent; empty: never, or not fresh since
     std::optional<Instant> sent_at_;
 };
 
@@ -36,11 +36,11 @@ private:
 class Values {
 public:
     struct Setup {
-        std::string topic;   // base
+        std::string topic;  // base
         const BatteryDriverInfo* battery = nullptr;
         const InverterDriverInfo* inverter = nullptr;
         bool cells = true;
-        unsigned cells_expected = 0;   // 0: as many as the battery says
+        unsigned cells_expected = 0;  // 0: as many as the battery says
         Duration interval = 10s;
         int qos = 0;
     };

@@ -1,5 +1,5 @@
-// What the broker tests are made of: a real mosquitto on a free loopback port, a scripted one of plain sockets, somebody who watches
-// and commands, and a gateway's client with its event loop.
+// What the broker tests are made of: a real mosquitto on a free loopback port, a scripted one of plain sockets, somebody who
+// watches and commands, and a gateway's client with its event loop.
 #pragma once
 
 #include "mqtt/client.hpp"
@@ -181,9 +181,12 @@ public:
         if (version_5) mosquitto_int_option(client_, MOSQ_OPT_PROTOCOL_VERSION, MQTT_PROTOCOL_V5);
         if (!user.empty()) mosquitto_username_pw_set(client_, user.c_str(), password.c_str());
         mosquitto_message_callback_set(client_, [](mosquitto*, void* self, const mosquitto_message* m) {
-            static_cast<Watcher*>(self)->heard.push_back({m->topic, std::string(static_cast<const char*>(m->payload), m->payload ? static_cast<std::size_t>(m->payloadlen) : 0), m->retain, m->qos});
+            static_cast<Watcher*>(self)->heard.push_back({m->topic,
+                std::string(static_cast<const char*>(m->payload), m->payload ? static_cast<std::size_t>(m->payloadlen) : 0),
+                m->retain, m->qos});
         });
-        mosquitto_subscribe_callback_set(client_, [](mosquitto*, void* self, int, int, const int*) { static_cast<Watcher*>(self)->subscribed_ = true; });
+        mosquitto_subscribe_callback_set(
+            client_, [](mosquitto*, void* self, int, int, const int*) { static_cast<Watcher*>(self)->subscribed_ = true; });
         connect(port);
     }
     ~Watcher()
@@ -211,7 +214,10 @@ public:
         mosquitto_publish(client_, nullptr, topic.c_str(), static_cast<int>(payload.size()), payload.data(), qos, retain);
         poll();
     }
-    void command(const std::string& name, const std::string& payload, bool retain = false) { send("battery-gateway/cmnd/" + name, payload, retain); }
+    void command(const std::string& name, const std::string& payload, bool retain = false)
+    {
+        send("battery-gateway/cmnd/" + name, payload, retain);
+    }
 
     std::size_t count(const std::string& suffix) const
     {
@@ -262,7 +268,7 @@ public:
         }
         return true;
     }
-    std::chrono::milliseconds longest{};   // that one turn of the loop took
+    std::chrono::milliseconds longest{};  // that one turn of the loop took
 
 private:
     event_base* base_;
@@ -323,7 +329,8 @@ public:
         client->on_snapshot(snapshot);
         longest_call = std::max(longest_call, std::chrono::duration_cast<std::chrono::milliseconds>(Clock::now() - begin));
     }
-    bool until(const std::function<bool()>& done, std::chrono::milliseconds patience = std::chrono::seconds{10}, Watcher* watcher = nullptr)
+    bool until(const std::function<bool()>& done, std::chrono::milliseconds patience = std::chrono::seconds{10},
+        Watcher* watcher = nullptr)
     {
         return loop_.until(done, patience, [&] {
             bridge();
@@ -386,12 +393,13 @@ private:
 class FakeBroker {
 public:
     struct Packet {
-        int type = 0;   // 1 CONNECT, 3 PUBLISH, 8 SUBSCRIBE, 12 PINGREQ, 14 DISCONNECT
+        int type = 0;  // 1 CONNECT, 3 PUBLISH, 8 SUBSCRIBE, 12 PINGREQ, 14 DISCONNECT
         int flags = 0;
         std::string body;
         std::string topic() const
         {
-            const auto n = static_cast<std::size_t>(static_cast<unsigned char>(body[0])) * 256 + static_cast<unsigned char>(body[1]);
+            const auto n =
+                static_cast<std::size_t>(static_cast<unsigned char>(body[0])) * 256 + static_cast<unsigned char>(body[1]);
             return body.substr(2, n);
         }
         std::string payload() const { return body.substr(2 + topic().size() + ((flags & 6) != 0 ? 2 : 0)); }
@@ -401,7 +409,7 @@ public:
     {
         listener_ = listening_socket(port_);
         ::fcntl(listener_, F_SETFL, O_NONBLOCK);
-        const int small = 4096;   // soon full when nobody reads
+        const int small = 4096;  // soon full when nobody reads
         ::setsockopt(listener_, SOL_SOCKET, SO_RCVBUF, &small, sizeof small);
     }
     ~FakeBroker()
@@ -425,7 +433,7 @@ public:
         read();
         const int fd = ::accept4(listener_, nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC);
         if (fd < 0) return;
-        read();   // what the one before still had to say
+        read();  // what the one before still had to say
         hang_up();
         peer_ = fd;
         ++connections;
@@ -434,7 +442,8 @@ public:
     }
     void send(std::string_view bytes)
     {
-        if (peer_ >= 0) [[maybe_unused]] const auto n = ::send(peer_, bytes.data(), bytes.size(), MSG_NOSIGNAL);
+        if (peer_ >= 0) [[maybe_unused]]
+            const auto n = ::send(peer_, bytes.data(), bytes.size(), MSG_NOSIGNAL);
     }
     // As much as goes without waiting.
     std::size_t send_some(std::string_view bytes)

@@ -2,14 +2,14 @@
 #include "tests/mqtt/broker.hpp"
 
 #include <doctest/doctest.h>
-
-#include <mqtt_protocol.h>
 #include <nlohmann/json.hpp>
 
 #include <algorithm>
 #include <map>
 #include <set>
 #include <string>
+
+#include <mqtt_protocol.h>
 
 using namespace batgw;
 using namespace batgw::test;
@@ -33,11 +33,18 @@ TEST_CASE("a consumer sees every topic, and what is retained it sees later, too"
     REQUIRE(gateway.until([&] { return watcher.count("inverter/availability") == 1; }, 10s, &watcher));
     std::set<std::string> topics;
     for (const auto& h : watcher.heard) topics.insert(h.topic.substr(16));
-    CHECK(topics == std::set<std::string>{"LWT", "STATUS", "STATE", "ALARMS", "battery/CELLS", "battery/availability", "inverter/availability", "battery/voltage",
-                        "battery/soc/percent", "battery/pid/current", "battery/cell-max/voltage", "battery/pack0/temperature", "battery/pack1/temperature",
-                        "battery/cell0/voltage", "battery/cell1/voltage", "battery/cell2/voltage", "battery/cell3/voltage", "inverter/recv/voltage", "inverter/send/current"});
+    CHECK(topics ==
+        std::set<std::string>{"LWT", "STATUS", "STATE", "ALARMS", "battery/CELLS", "battery/availability",
+            "inverter/availability", "battery/voltage", "battery/soc/percent", "battery/pid/current", "battery/cell-max/voltage",
+            "battery/pack0/temperature", "battery/pack1/temperature", "battery/cell0/voltage", "battery/cell1/voltage",
+            "battery/cell2/voltage", "battery/cell3/voltage", "inverter/recv/voltage", "inverter/send/current"});
     Watcher late{broker.port()};
-    REQUIRE(loop.until([&] { late.poll(); return late.heard.size() >= 5; }, 5s));
+    REQUIRE(loop.until(
+        [&] {
+            late.poll();
+            return late.heard.size() >= 5;
+        },
+        5s));
     std::set<std::string> retained;
     for (const auto& h : late.heard)
         if (h.retained) retained.insert(h.topic.substr(16));
@@ -46,7 +53,12 @@ TEST_CASE("a consumer sees every topic, and what is retained it sees later, too"
     CHECK(gateway.stop(&watcher));
     CHECK(gateway.until([&] { return watcher.last("LWT") == "Offline"; }, 5s, &watcher));
     Watcher after{broker.port()};
-    REQUIRE(loop.until([&] { after.poll(); return after.count("LWT") == 1; }, 5s));
+    REQUIRE(loop.until(
+        [&] {
+            after.poll();
+            return after.count("LWT") == 1;
+        },
+        5s));
     CHECK(after.last("LWT") == "Offline");
 }
 
@@ -64,22 +76,34 @@ TEST_CASE("a gateway that is killed is reported Offline by the broker")
         gateway.until([] { return false; }, 30s);
         ::_exit(0);
     }
-    CHECK(loop.until([&] { watcher.poll(); return watcher.last("LWT") == "Online"; }, 10s));
+    CHECK(loop.until(
+        [&] {
+            watcher.poll();
+            return watcher.last("LWT") == "Online";
+        },
+        10s));
     ::kill(child, SIGKILL);
     ::waitpid(child, nullptr, 0);
-    CHECK(loop.until([&] { watcher.poll(); return watcher.last("LWT") == "Offline"; }, 10s));
+    CHECK(loop.until(
+        [&] {
+            watcher.poll();
+            return watcher.last("LWT") == "Offline";
+        },
+        10s));
 }
 
 // MQTT-070, MQTT-061
 TEST_CASE("user and password reach the broker; wrong ones are tried again with one warning, and right ones out of a file later")
 {
-    Broker broker{"allow_anonymous false\npassword_file " + [] {
-        static const Directory passwords;
-        const std::string file = passwords.file("passwd");
-        REQUIRE(run_program({"mosquitto_passwd", "-c", "-b", file, "gate", "right"}) == 0);
-        REQUIRE(run_program({"mosquitto_passwd", "-b", file, "eye", "see"}) == 0);
-        return file;
-    }() + "\n"};
+    Broker broker{"allow_anonymous false\npassword_file " +
+        [] {
+            static const Directory passwords;
+            const std::string file = passwords.file("passwd");
+            REQUIRE(run_program({"mosquitto_passwd", "-c", "-b", file, "gate", "right"}) == 0);
+            REQUIRE(run_program({"mosquitto_passwd", "-b", file, "eye", "see"}) == 0);
+            return file;
+        }() +
+        "\n"};
     broker.wait();
     Watcher watcher{broker.port(), "eye", "see"};
     Loop loop;
@@ -104,7 +128,8 @@ TEST_CASE("user and password reach the broker; wrong ones are tried again with o
     secrets.write("password", "wrong\n");
     CHECK(gateway.until([&] { return gateway.logged("refused by the broker"); }));
     CHECK(gateway.until([&] { return gateway.client->counters().failures >= 3; }));
-    CHECK(std::count_if(gateway.warnings.begin(), gateway.warnings.end(), [](const auto& w) { return w.find("refused") != std::string::npos; }) == 1);
+    CHECK(std::count_if(gateway.warnings.begin(), gateway.warnings.end(),
+              [](const auto& w) { return w.find("refused") != std::string::npos; }) == 1);
     secrets.write("password", "right\n");
     CHECK(gateway.connect());
     for (const auto& line : gateway.log) {
@@ -134,7 +159,8 @@ TEST_CASE("a broker that dies and comes back gets the whole state within 2 s of 
     watcher = std::make_unique<Watcher>(broker.port());
     REQUIRE(gateway.until([&] { return gateway.client->connected(); }, 10s, watcher.get()));
     const auto back = Clock::now();
-    REQUIRE(gateway.until([&] { return watcher->count("inverter/availability") > 0 && watcher->count("RESULT") == 1; }, 5s, watcher.get()));
+    REQUIRE(gateway.until(
+        [&] { return watcher->count("inverter/availability") > 0 && watcher->count("RESULT") == 1; }, 5s, watcher.get()));
     CHECK(Clock::now() - back < 2s);
     CHECK(watcher->last("LWT") == "Online");
     CHECK(watcher->has("STATUS", R"("max-charge":3000)"));
@@ -150,7 +176,7 @@ TEST_CASE("a frozen broker, and a half-open connection, are noticed by the keep-
     Broker frozen;
     frozen.wait();
     Loop loop;
-    FakeBroker half_open;   // takes everything, says nothing any more
+    FakeBroker half_open;  // takes everything, says nothing any more
     half_open.on_packet = [&](const FakeBroker::Packet& p) {
         if (half_open.connections == 1 && p.type == 12) return;
         half_open.polite(p);
@@ -171,11 +197,11 @@ TEST_CASE("a frozen broker, and a half-open connection, are noticed by the keep-
     gateway.change = [&](Snapshot& s) { s.transitions = ++n; };
     REQUIRE(both([&] { return gateway.client->connected() && other.client->connected(); }, 10s));
     frozen.signal(SIGSTOP);
-    half_open.on_packet = {};   // from now on it swallows
+    half_open.on_packet = {};  // from now on it swallows
     CHECK(both([&] { return !gateway.client->connected() && !other.client->connected(); }, 20s));
     CHECK(gateway.logged("no sign of life"));
     CHECK(other.logged("no sign of life"));
-    CHECK(gateway.client->counters().waiting == 0);   // values, STATE and the like do not wait for a reconnect
+    CHECK(gateway.client->counters().waiting == 0);  // values, STATE and the like do not wait for a reconnect
     CHECK(gateway.longest_call < 50ms);
     CHECK(loop.longest < 100ms);
     frozen.signal(SIGCONT);
@@ -195,8 +221,9 @@ TEST_CASE("commands are submitted, answered, and followed by STATUS")
     Gateway gateway{loop, plain_config(broker.port())};
     REQUIRE(gateway.until([&] { return watcher.count("inverter/availability") == 1; }, 10s, &watcher));
     const std::size_t before = watcher.count("STATUS");
-    const std::vector<std::pair<std::string, std::string>> sent{{"charge", "off"}, {"discharge", "0"}, {"max-charge", " 5000 "}, {"limits", R"({"charge_w":3000,"ttl_s":60,"id":"mine"})"},
-        {"pause", "on"}, {"ping", "are you there"}, {"max-charge", "10001"}, {"charge", ""}, {"contactor", "open"}, {"teleperiod", "77"}};
+    const std::vector<std::pair<std::string, std::string>> sent{{"charge", "off"}, {"discharge", "0"}, {"max-charge", " 5000 "},
+        {"limits", R"({"charge_w":3000,"ttl_s":60,"id":"mine"})"}, {"pause", "on"}, {"ping", "are you there"},
+        {"max-charge", "10001"}, {"charge", ""}, {"contactor", "open"}, {"teleperiod", "77"}};
     for (std::size_t i = 0; i < sent.size(); ++i) {
         watcher.command(sent[i].first, sent[i].second);
         REQUIRE(gateway.until([&] { return watcher.count("RESULT") == i + 1; }, 5s, &watcher));
@@ -251,7 +278,10 @@ TEST_CASE("an OFF in a flood of 1000 commands a second arrives within 100 ms")
     const auto begin = Clock::now();
     Clock::time_point off_at{};
     int sent = 0;
-    const auto off = [&] { return std::find_if(gateway.submitted.begin(), gateway.submitted.end(), [](const Command& c) { return c.kind == CommandKind::charge; }); };
+    const auto off = [&] {
+        return std::find_if(
+            gateway.submitted.begin(), gateway.submitted.end(), [](const Command& c) { return c.kind == CommandKind::charge; });
+    };
     CHECK(gateway.until(
         [&] {
             for (; sent < (Clock::now() - begin) / 1ms && sent < 2000; ++sent) {
@@ -285,20 +315,30 @@ TEST_CASE("MQTT 5: an answer goes to the response topic with its correlation dat
     REQUIRE(gateway.until([&] { return watcher.count("inverter/availability") == 1; }, 10s, &watcher));
     std::string correlation;
     mosquitto_user_data_set(watcher.client(), &watcher);
-    mosquitto_message_v5_callback_set(watcher.client(), [](mosquitto*, void* self, const mosquitto_message* m, const mosquitto_property* p) {
-        void* data = nullptr;
-        std::uint16_t n = 0;
-        if (std::string_view{m->topic} != "asker/answer" || !mosquitto_property_read_binary(p, MQTT_PROP_CORRELATION_DATA, &data, &n, false)) return;
-        static_cast<Watcher*>(self)->heard.push_back({"correlation", std::string{static_cast<const char*>(data), n}, false, 0});
-        std::free(data);
-    });
+    mosquitto_message_v5_callback_set(
+        watcher.client(), [](mosquitto*, void* self, const mosquitto_message* m, const mosquitto_property* p) {
+            void* data = nullptr;
+            std::uint16_t n = 0;
+            if (std::string_view{m->topic} != "asker/answer" ||
+                !mosquitto_property_read_binary(p, MQTT_PROP_CORRELATION_DATA, &data, &n, false))
+                return;
+            static_cast<Watcher*>(self)->heard.push_back(
+                {"correlation", std::string{static_cast<const char*>(data), n}, false, 0});
+            std::free(data);
+        });
     mosquitto_property* properties = nullptr;
     mosquitto_property_add_string(&properties, MQTT_PROP_RESPONSE_TOPIC, "asker/answer");
     mosquitto_property_add_binary(&properties, MQTT_PROP_CORRELATION_DATA, "42", 2);
     mosquitto_publish_v5(watcher.client(), nullptr, "battery-gateway/cmnd/charge", 3, "off", 0, false, properties);
     mosquitto_property_free_all(&properties);
-    CHECK(gateway.until([&] { return std::any_of(watcher.heard.begin(), watcher.heard.end(), [](const Seen& h) { return h.topic == "correlation" && h.payload == "42"; }); }, 5s, &watcher));
-    CHECK(std::any_of(watcher.heard.begin(), watcher.heard.end(), [](const Seen& h) { return h.topic == "asker/answer" && h.payload.find("\"ok\":true") != std::string::npos; }));
+    CHECK(gateway.until(
+        [&] {
+            return std::any_of(watcher.heard.begin(), watcher.heard.end(),
+                [](const Seen& h) { return h.topic == "correlation" && h.payload == "42"; });
+        },
+        5s, &watcher));
+    CHECK(std::any_of(watcher.heard.begin(), watcher.heard.end(),
+        [](const Seen& h) { return h.topic == "asker/answer" && h.payload.find("\"ok\":true") != std::string::npos; }));
     CHECK(watcher.count("RESULT") == 1);
     CHECK(gateway.stop(&watcher));
 }

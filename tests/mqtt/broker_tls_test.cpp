@@ -1,8 +1,7 @@
 // TLS against a real mosquitto: one broker with a listener for each kind of certificate.
-#include "tests/mqtt/broker.hpp"
-
 #include "mqtt/resolver.hpp"
 #include "mqtt/tls.hpp"
+#include "tests/mqtt/broker.hpp"
 
 #include <doctest/doctest.h>
 
@@ -33,16 +32,17 @@ struct Certificates {
     }
     void authority(const std::string& name) const
     {
-        REQUIRE(run_program({"openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "30", "-subj", "/CN=" + name, "-keyout",
-                    d.file(name + ".key"), "-out", d.file(name + ".crt")}) == 0);
+        REQUIRE(run_program({"openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days",
+                    "30", "-subj", "/CN=" + name, "-keyout", d.file(name + ".key"), "-out", d.file(name + ".crt")}) == 0);
     }
     void signed_by_ca(const std::string& name, const std::string& names, const std::string& days) const
     {
         d.write(name + ".ext", "subjectAltName=" + names + "\n");
-        REQUIRE(run_program({"openssl", "req", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-subj", "/CN=" + name, "-keyout", d.file(name + ".key"), "-out",
-                    d.file(name + ".csr")}) == 0);
-        REQUIRE(run_program({"openssl", "x509", "-req", "-in", d.file(name + ".csr"), "-CA", d.file("ca.crt"), "-CAkey", d.file("ca.key"), "-CAcreateserial", "-days", days,
-                    "-extfile", d.file(name + ".ext"), "-out", d.file(name + ".crt")}) == 0);
+        REQUIRE(run_program({"openssl", "req", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-subj",
+                    "/CN=" + name, "-keyout", d.file(name + ".key"), "-out", d.file(name + ".csr")}) == 0);
+        REQUIRE(run_program({"openssl", "x509", "-req", "-in", d.file(name + ".csr"), "-CA", d.file("ca.crt"), "-CAkey",
+                    d.file("ca.key"), "-CAcreateserial", "-days", days, "-extfile", d.file(name + ".ext"), "-out",
+                    d.file(name + ".crt")}) == 0);
     }
 };
 
@@ -57,7 +57,10 @@ struct Listeners {
         const auto listener = [&](std::uint16_t port, const std::string& rest) {
             text += "listener " + std::to_string(port) + " 127.0.0.1\nallow_anonymous true\n" + rest;
         };
-        const auto server = [&](const std::string& name) { return "cafile " + d.file("ca.crt") + "\ncertfile " + d.file(name + ".crt") + "\nkeyfile " + d.file(name + ".key") + "\n"; };
+        const auto server = [&](const std::string& name) {
+            return "cafile " + d.file("ca.crt") + "\ncertfile " + d.file(name + ".crt") + "\nkeyfile " + d.file(name + ".key") +
+                "\n";
+        };
         listener(good, server("good"));
         listener(expired, server("expired"));
         listener(wrong_name, server("wrong-name"));
@@ -79,7 +82,7 @@ TEST_CASE("TLS: who is let in, and who is refused for which reason")
         const char* what;
         std::uint16_t port;
         std::function<void(TlsConfig&)> set;
-        const char* refusal;   // null: connects
+        const char* refusal;  // null: connects
         const char* host = "127.0.0.1";
     };
     const std::vector<Row> rows{
@@ -92,17 +95,24 @@ TEST_CASE("TLS: who is let in, and who is refused for which reason")
         {"expired", l.expired, [&](TlsConfig& t) { t.ca = file("ca.crt"); }, "certificate has expired"},
         {"wrong name", l.wrong_name, [&](TlsConfig& t) { t.ca = file("ca.crt"); }, "mismatch", "localhost"},
         {"wrong address", l.wrong_name, [&](TlsConfig& t) { t.ca = file("ca.crt"); }, "mismatch"},
-        {"another name that is expected", l.wrong_name, [&](TlsConfig& t) { t.ca = file("ca.crt"), t.server_name = "elsewhere.example"; }, nullptr},
-        {"another name that is not there", l.good, [&](TlsConfig& t) { t.ca = file("ca.crt"), t.server_name = "elsewhere.example"; }, "mismatch"},
-        {"client certificate", l.client, [&](TlsConfig& t) { t.ca = file("ca.crt"), t.cert = file("client.crt"), t.key = file("client.key"); }, nullptr},
+        {"another name that is expected", l.wrong_name,
+            [&](TlsConfig& t) { t.ca = file("ca.crt"), t.server_name = "elsewhere.example"; }, nullptr},
+        {"another name that is not there", l.good,
+            [&](TlsConfig& t) { t.ca = file("ca.crt"), t.server_name = "elsewhere.example"; }, "mismatch"},
+        {"client certificate", l.client,
+            [&](TlsConfig& t) { t.ca = file("ca.crt"), t.cert = file("client.crt"), t.key = file("client.key"); }, nullptr},
         {"client certificate missing", l.client, [&](TlsConfig& t) { t.ca = file("ca.crt"); }, ""},
-        {"client key of another", l.client, [&](TlsConfig& t) { t.ca = file("ca.crt"), t.cert = file("client.crt"), t.key = file("good.key"); }, "tls.key"},
+        {"client key of another", l.client,
+            [&](TlsConfig& t) { t.ca = file("ca.crt"), t.cert = file("client.crt"), t.key = file("good.key"); }, "tls.key"},
         {"pre-shared key", l.psk, [&](TlsConfig& t) { t.psk_identity = "gate", t.psk_file = file("key.right"); }, nullptr},
         {"pre-shared key, wrong", l.psk, [&](TlsConfig& t) { t.psk_identity = "gate", t.psk_file = file("key.wrong"); }, ""},
-        {"pre-shared key, unknown identity", l.psk, [&](TlsConfig& t) { t.psk_identity = "eve", t.psk_file = file("key.right"); }, ""},
-        {"pre-shared key that is none", l.psk, [&](TlsConfig& t) { t.psk_identity = "gate", t.psk_file = file("key.bad"); }, "hexadecimal"},
+        {"pre-shared key, unknown identity", l.psk, [&](TlsConfig& t) { t.psk_identity = "eve", t.psk_file = file("key.right"); },
+            ""},
+        {"pre-shared key that is none", l.psk, [&](TlsConfig& t) { t.psk_identity = "gate", t.psk_file = file("key.bad"); },
+            "hexadecimal"},
         {"authority file missing", l.good, [&](TlsConfig& t) { t.ca = file("nothing"); }, "tls.ca"},
-        {"ciphers that do not exist", l.good, [&](TlsConfig& t) { t.ca = file("ca.crt"), t.ciphers = "NONSENSE"; }, "tls.ciphers"},
+        {"ciphers that do not exist", l.good, [&](TlsConfig& t) { t.ca = file("ca.crt"), t.ciphers = "NONSENSE"; },
+            "tls.ciphers"},
     };
     Loop loop;
     std::vector<std::unique_ptr<Gateway>> gateways;
@@ -116,10 +126,15 @@ TEST_CASE("TLS: who is let in, and who is refused for which reason")
     loop.until(
         [&] {
             for (std::size_t i = 0; i < rows.size(); ++i)
-                if (rows[i].refusal ? gateways[i]->client->counters().failures == 0 : gateways[i]->client->counters().connects == 0) return false;
+                if (rows[i].refusal ? gateways[i]->client->counters().failures == 0
+                                    : gateways[i]->client->counters().connects == 0)
+                    return false;
             return true;
         },
-        30s, [&] { for (auto& g : gateways) g->bridge(); });
+        30s,
+        [&] {
+            for (auto& g : gateways) g->bridge();
+        });
     for (std::size_t i = 0; i < rows.size(); ++i) {
         const Gateway& g = *gateways[i];
         const std::string what = rows[i].what, log = g.log.empty() ? "" : g.log.back();
@@ -161,7 +176,7 @@ TEST_CASE("a broker that hangs up or says nonsense within the TLS handshake does
     for (const bool hang_up : {true, false}) {
         Loop loop;
         FakeBroker broker;
-        broker.reads = false;   // what comes is no MQTT
+        broker.reads = false;  // what comes is no MQTT
         broker.on_connection = [&] {
             if (!hang_up) broker.send("nonsense nonsense nonsense");
         };
@@ -171,7 +186,7 @@ TEST_CASE("a broker that hangs up or says nonsense within the TLS handshake does
         Gateway gateway{loop, config};
         REQUIRE(loop.until([&] { return broker.connections == 1; }, 5s, [&] { broker.poll(); }));
         const std::clock_t before = std::clock();
-        loop.until([] { return false; }, 300ms);   // the handshake has begun
+        loop.until([] { return false; }, 300ms);  // the handshake has begun
         if (hang_up) broker.hang_up();
         CHECK(loop.until([&] { return gateway.client->counters().failures >= 1; }, 5s));
         loop.until([] { return false; }, 300ms);
@@ -182,13 +197,15 @@ TEST_CASE("a broker that hangs up or says nonsense within the TLS handshake does
 // MQTT-072
 TEST_CASE("private addresses are told from public ones, and a public one without TLS is warned of")
 {
-    for (const char* home : {"127.0.0.1", "127.9.9.9", "10.1.2.3", "172.16.0.1", "172.31.255.1", "192.168.1.1", "169.254.1.1", "100.64.0.1", "::1", "fd00::1", "fe80::1", "fe80::1%lo"})
+    for (const char* home : {"127.0.0.1", "127.9.9.9", "10.1.2.3", "172.16.0.1", "172.31.255.1", "192.168.1.1", "169.254.1.1",
+             "100.64.0.1", "::1", "fd00::1", "fe80::1", "fe80::1%lo"})
         CHECK(mqtt::is_private_address(home));
-    for (const char* away : {"8.8.8.8", "172.32.0.1", "172.15.0.1", "192.169.0.1", "11.0.0.1", "100.128.0.1", "2001:db8::1", "::2", "::", "name"})
+    for (const char* away :
+        {"8.8.8.8", "172.32.0.1", "172.15.0.1", "192.169.0.1", "11.0.0.1", "100.128.0.1", "2001:db8::1", "::2", "::", "name"})
         CHECK_FALSE(mqtt::is_private_address(away));
     Loop loop;
     MqttConfig config = plain_config(1883);
-    config.host = "192.0.2.1";   // a documentation address: nobody is there
+    config.host = "192.0.2.1";  // a documentation address: nobody is there
     Gateway plain{loop, config};
     CHECK(plain.logged("not a private address"));
     config.tls.on = true;

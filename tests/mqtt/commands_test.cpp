@@ -3,7 +3,6 @@
 #include "mqtt/desk.hpp"
 
 #include <doctest/doctest.h>
-
 #include <nlohmann/json.hpp>
 
 #include <string>
@@ -15,11 +14,15 @@ using namespace std::string_literals;
 
 namespace {
 
-const CommandRules rules{{"charge", "discharge", "max-charge", "max-discharge", "limits", "pause", "teleperiod", "ping"}, 10_kW, 8_kW};
+const CommandRules rules{
+    {"charge", "discharge", "max-charge", "max-discharge", "limits", "pause", "teleperiod", "ping"}, 10_kW, 8_kW};
 const CommandRules all_rules{{"charge", "limits", "pause", "contactor", "reset", "capture", "ping", "teleperiod"}, 10_kW, 8_kW};
 
 CommandCode code(const ParsedCommand& p) { return p.refusal() ? p.refusal()->code : CommandCode::ok; }
-CommandCode code(std::string_view name, std::string_view payload, const CommandRules& r = rules) { return code(parse_command(name, payload, false, r)); }
+CommandCode code(std::string_view name, std::string_view payload, const CommandRules& r = rules)
+{
+    return code(parse_command(name, payload, false, r));
+}
 Command command(std::string_view name, std::string_view payload, const CommandRules& r = rules)
 {
     const auto parsed = parse_command(name, payload, false, r);
@@ -34,7 +37,8 @@ TEST_CASE("a switch takes on, off, 1 and 0 and nothing else")
 {
     for (const char* on : {"on", "ON", "On", "oN", "1"}) CHECK(command("charge", on).on);
     for (const char* off : {"off", "OFF", "Off", "0"}) CHECK_FALSE(command("discharge", off).on);
-    for (const std::string& wrong : {""s, " "s, "true"s, "false"s, "on "s, " on"s, "onn"s, "o"s, "yes"s, "2"s, "01"s, "-1"s, "1.0"s, "on\n"s, "\"on\""s, "on\0"s, "\xff"s})
+    for (const std::string& wrong : {""s, " "s, "true"s, "false"s, "on "s, " on"s, "onn"s, "o"s, "yes"s, "2"s, "01"s, "-1"s,
+             "1.0"s, "on\n"s, "\"on\""s, "on\0"s, "\xff"s})
         CHECK(code("charge", wrong) == CommandCode::bad_payload);
 }
 
@@ -51,10 +55,12 @@ TEST_CASE("a power is a whole number of watts within the configured maximum, nev
     CHECK(command("max-charge", "10000").charge_power == 10_kW);
     CHECK(command("max-discharge", "8000").discharge_power == 8_kW);
     CHECK_FALSE(command("max-discharge", "8000").charge_power);
-    for (const char* beyond : {"10001", "-1", "12345678901234567890", "-12345678901234567890", "99999999999999999999999999999999"})
+    for (const char* beyond :
+        {"10001", "-1", "12345678901234567890", "-12345678901234567890", "99999999999999999999999999999999"})
         CHECK(code("max-charge", beyond) == CommandCode::out_of_range);
     CHECK(code("max-discharge", "8001") == CommandCode::out_of_range);
-    for (const std::string& wrong : {""s, " "s, "true"s, "5e3"s, "5000W"s, "5000.0"s, "0x10"s, "5 000"s, "--5"s, "+-5"s, "+"s, "-"s, "5000\n"s, "5\0"s, "5,0"s})
+    for (const std::string& wrong : {""s, " "s, "true"s, "5e3"s, "5000W"s, "5000.0"s, "0x10"s, "5 000"s, "--5"s, "+-5"s, "+"s,
+             "-"s, "5000\n"s, "5\0"s, "5,0"s})
         CHECK(code("max-charge", wrong) == CommandCode::bad_payload);
 }
 
@@ -83,20 +89,25 @@ TEST_CASE("limits is one flat object of known keys, each once, whole numbers onl
         CommandCode code;
     };
     using enum CommandCode;
-    for (const Row& r : {Row{"", bad_payload}, Row{"{}", bad_payload}, Row{R"({"id":"x"})", bad_payload}, Row{R"({"ttl_s":60})", bad_payload},
-             Row{"3000", bad_payload}, Row{"[3000]", bad_payload}, Row{"null", bad_payload}, Row{R"("on")", bad_payload},
-             Row{R"({"charge_w":3000)", bad_payload}, Row{R"({"charge_w":3000}x)", bad_payload}, Row{R"({"charge_w":3000}{})", bad_payload},
-             Row{R"({"charge_w":"3000"})", bad_payload}, Row{R"({"charge_w":3000.0})", bad_payload}, Row{R"({"charge_w":3e3})", bad_payload},
-             Row{R"({"charge_w":null})", bad_payload}, Row{R"({"charge_w":true})", bad_payload}, Row{R"({"charge_w":[1]})", bad_payload},
-             Row{R"({"charge_w":{"w":1}})", bad_payload}, Row{R"({"charge_w":{"w":{"x":{"y":1}}}})", bad_payload},
-             Row{R"({"charge_w":1,"charge_w":2})", bad_payload}, Row{R"({"charge_w":1,"speed":2})", bad_payload},
-             Row{R"({"Charge_w":1})", bad_payload}, Row{R"({"charge_w":1,"id":5})", bad_payload}, Row{R"({"charge_w":01})", bad_payload},
-             Row{R"({"charge_w":1,"on_expire":"zero"})", bad_payload}, Row{R"({"charge_w":1,"ttl_s":5,"on_expire":"ZERO"})", bad_payload},
+    for (const Row& r : {Row{"", bad_payload}, Row{"{}", bad_payload}, Row{R"({"id":"x"})", bad_payload},
+             Row{R"({"ttl_s":60})", bad_payload}, Row{"3000", bad_payload}, Row{"[3000]", bad_payload}, Row{"null", bad_payload},
+             Row{R"("on")", bad_payload}, Row{R"({"charge_w":3000)", bad_payload}, Row{R"({"charge_w":3000}x)", bad_payload},
+             Row{R"({"charge_w":3000}{})", bad_payload}, Row{R"({"charge_w":"3000"})", bad_payload},
+             Row{R"({"charge_w":3000.0})", bad_payload}, Row{R"({"charge_w":3e3})", bad_payload},
+             Row{R"({"charge_w":null})", bad_payload}, Row{R"({"charge_w":true})", bad_payload},
+             Row{R"({"charge_w":[1]})", bad_payload}, Row{R"({"charge_w":{"w":1}})", bad_payload},
+             Row{R"({"charge_w":{"w":{"x":{"y":1}}}})", bad_payload}, Row{R"({"charge_w":1,"charge_w":2})", bad_payload},
+             Row{R"({"charge_w":1,"speed":2})", bad_payload}, Row{R"({"Charge_w":1})", bad_payload},
+             Row{R"({"charge_w":1,"id":5})", bad_payload}, Row{R"({"charge_w":01})", bad_payload},
+             Row{R"({"charge_w":1,"on_expire":"zero"})", bad_payload},
+             Row{R"({"charge_w":1,"ttl_s":5,"on_expire":"ZERO"})", bad_payload},
              Row{R"({"charge_w":1,"id":")" + std::string(65, 'x') + "\"}", bad_payload}, Row{"{\"charge_w\":1}\0"s, bad_payload},
-             Row{"{\"charge_w\":1,\"id\":\"\xff\"}", bad_payload}, Row{R"({"charge_w":-1})", out_of_range}, Row{R"({"charge_w":10001})", out_of_range},
-             Row{R"({"discharge_w":8001})", out_of_range}, Row{R"({"charge_w":18446744073709551615})", out_of_range},
+             Row{"{\"charge_w\":1,\"id\":\"\xff\"}", bad_payload}, Row{R"({"charge_w":-1})", out_of_range},
+             Row{R"({"charge_w":10001})", out_of_range}, Row{R"({"discharge_w":8001})", out_of_range},
+             Row{R"({"charge_w":18446744073709551615})", out_of_range},
              Row{R"({"charge_w":123456789012345678901234567890})", out_of_range}, Row{R"({"charge_a":-1})", out_of_range},
-             Row{R"({"charge_a":1001})", out_of_range}, Row{R"({"charge_w":1,"ttl_s":4})", out_of_range}, Row{R"({"charge_w":1,"ttl_s":86401})", out_of_range}})
+             Row{R"({"charge_a":1001})", out_of_range}, Row{R"({"charge_w":1,"ttl_s":4})", out_of_range},
+             Row{R"({"charge_w":1,"ttl_s":86401})", out_of_range}})
         CHECK_MESSAGE(code("limits", r.payload) == r.code, r.payload);
     CHECK(command("limits", R"({"charge_w":1,"id":")" + std::string(64, 'x') + "\"}").id.view() == std::string(64, 'x'));
 }
@@ -109,7 +120,8 @@ TEST_CASE("a refused limits command still echoes its id")
 // MQTT-050, SAFE-193
 TEST_CASE("topics match exactly, payloads are at most 1024 bytes, permissions are an allow-list")
 {
-    for (const std::string& stranger : {""s, "Charge"s, "charge/"s, "charge/x"s, "charge "s, "max_charge"s, "STATUS"s, "charg\0e"s, std::string(300, 'a')})
+    for (const std::string& stranger :
+        {""s, "Charge"s, "charge/"s, "charge/x"s, "charge "s, "max_charge"s, "STATUS"s, "charg\0e"s, std::string(300, 'a')})
         CHECK(code(stranger, "on") == CommandCode::unknown_command);
     CHECK(parse_command("a\x01\xc3\xa4" + std::string(100, 'b'), "", false, rules).name.size() == 64);
     CHECK(code("charge", std::string(1025, 'x')) == CommandCode::too_long);
@@ -144,17 +156,20 @@ TEST_CASE("teleperiod is empty or 4 to 3600 seconds, ping up to 64 bytes")
 TEST_CASE("a retained command is refused whatever it says")
 {
     for (const char* name : {"charge", "discharge", "max-charge", "limits", "pause", "ping", "teleperiod", "contactor"})
-        for (const char* payload : {"on", "off", "0", "", R"({"charge_w":1})"}) CHECK(code(parse_command(name, payload, true, rules)) == CommandCode::retained);
+        for (const char* payload : {"on", "off", "0", "", R"({"charge_w":1})"})
+            CHECK(code(parse_command(name, payload, true, rules)) == CommandCode::retained);
     CHECK_FALSE(parse_command("charge", "off", true, rules).exempt);
 }
 
 TEST_CASE("only what switches off is exempt from the rate limit")
 {
-    for (const auto& [name, payload] : std::vector<std::pair<const char*, const char*>>{
-             {"charge", "off"}, {"discharge", "0"}, {"pause", "on"}, {"max-charge", "0"}, {"max-discharge", " 0 "}, {"contactor", "open"}})
-        CHECK(parse_command(name, payload, false, {{"charge", "discharge", "pause", "max-charge", "max-discharge", "contactor"}, 1_kW, 1_kW}).exempt);
-    for (const auto& [name, payload] : std::vector<std::pair<const char*, const char*>>{
-             {"charge", "on"}, {"charge", "offf"}, {"pause", "off"}, {"max-charge", "1"}, {"limits", R"({"charge_w":0})"}, {"ping", "off"}, {"teleperiod", ""}})
+    for (const auto& [name, payload] : std::vector<std::pair<const char*, const char*>>{{"charge", "off"}, {"discharge", "0"},
+             {"pause", "on"}, {"max-charge", "0"}, {"max-discharge", " 0 "}, {"contactor", "open"}})
+        CHECK(parse_command(
+            name, payload, false, {{"charge", "discharge", "pause", "max-charge", "max-discharge", "contactor"}, 1_kW, 1_kW})
+                  .exempt);
+    for (const auto& [name, payload] : std::vector<std::pair<const char*, const char*>>{{"charge", "on"}, {"charge", "offf"},
+             {"pause", "off"}, {"max-charge", "1"}, {"limits", R"({"charge_w":0})"}, {"ping", "off"}, {"teleperiod", ""}})
         CHECK_FALSE(parse_command(name, payload, false, rules).exempt);
 }
 
@@ -163,6 +178,7 @@ TEST_CASE("only what lies under cmnd/ of the own base topic is a command")
     CHECK(command_name("home/cmnd/charge", "home") == "charge");
     CHECK(command_name("home/cmnd/", "home") == "");
     CHECK(command_name("home/cmnd/a/b", "home") == "a/b");
-    for (const char* other : {"home/cmnd", "home/LWT", "homes/cmnd/charge", "hom/cmnd/charge", "cmnd/charge", "", "home/Cmnd/charge"})
+    for (const char* other :
+        {"home/cmnd", "home/LWT", "homes/cmnd/charge", "hom/cmnd/charge", "cmnd/charge", "", "home/Cmnd/charge"})
         CHECK_FALSE(command_name(other, "home"));
 }

@@ -2,7 +2,6 @@
 #include "tests/mqtt/broker.hpp"
 
 #include <doctest/doctest.h>
-
 #include <nlohmann/json.hpp>
 
 #include <fstream>
@@ -17,7 +16,8 @@ using namespace std::string_literals;
 
 namespace {
 
-bool run(Loop& loop, Gateway& gateway, FakeBroker& broker, const std::function<bool()>& done, std::chrono::milliseconds patience = 10s)
+bool run(
+    Loop& loop, Gateway& gateway, FakeBroker& broker, const std::function<bool()>& done, std::chrono::milliseconds patience = 10s)
 {
     return loop.until(done, patience, [&] {
         gateway.bridge();
@@ -59,15 +59,20 @@ TEST_CASE("the order at connect: will, Online, subscription, STATUS, values, STA
     config.password = "secret";
     config.client_id = "batgw-test";
     Gateway gateway{loop, config};
-    REQUIRE(run(loop, gateway, broker, [&] { return !broker.packets.empty() && broker.packets.back().type == 3 && broker.packets.back().topic() == "battery-gateway/inverter/availability"; }));
+    REQUIRE(run(loop, gateway, broker, [&] {
+        return !broker.packets.empty() && broker.packets.back().type == 3 &&
+            broker.packets.back().topic() == "battery-gateway/inverter/availability";
+    }));
 
     const auto& p = broker.packets;
     REQUIRE(p.size() > 10);
     CHECK(p[0].type == 1);
     // MQTT 3.1.1; user, password, will retained QoS 0, clean session; keep-alive 30 s; then id, will topic, will, user, password.
-    CHECK(p[0].body == "\x00\x04MQTT\x04\xe6\x00\x1e"s + "\x00\x0a"s + "batgw-test" + "\x00\x13"s + "battery-gateway/LWT" + "\x00\x07"s + "Offline" + "\x00\x04"s + "gate" + "\x00\x06"s + "secret");
+    CHECK(p[0].body ==
+        "\x00\x04MQTT\x04\xe6\x00\x1e"s + "\x00\x0a"s + "batgw-test" + "\x00\x13"s + "battery-gateway/LWT" + "\x00\x07"s +
+            "Offline" + "\x00\x04"s + "gate" + "\x00\x06"s + "secret");
     CHECK(p[1].type == 3);
-    CHECK(p[1].flags == 1);   // retained, QoS 0
+    CHECK(p[1].flags == 1);  // retained, QoS 0
     CHECK(p[1].topic() == "battery-gateway/LWT");
     CHECK(p[1].payload() == "Online");
     CHECK(p[2].type == 8);
@@ -76,9 +81,11 @@ TEST_CASE("the order at connect: will, Online, subscription, STATUS, values, STA
     CHECK(p[3].payload() == R"({"charge":"ON","discharge":"ON","max-charge":10000,"max-discharge":10000})");
     std::vector<std::string> rest;
     for (std::size_t i = 4; i < p.size(); ++i) rest.push_back(p[i].topic().substr(16));
-    CHECK(rest == std::vector<std::string>{"battery/voltage", "battery/soc/percent", "battery/pid/current", "battery/cell-max/voltage", "battery/pack0/temperature",
-                      "battery/pack1/temperature", "battery/cell0/voltage", "battery/cell1/voltage", "battery/cell2/voltage", "battery/cell3/voltage", "inverter/recv/voltage",
-                      "inverter/send/current", "STATE", "ALARMS", "battery/CELLS", "battery/availability", "inverter/availability"});
+    CHECK(rest ==
+        std::vector<std::string>{"battery/voltage", "battery/soc/percent", "battery/pid/current", "battery/cell-max/voltage",
+            "battery/pack0/temperature", "battery/pack1/temperature", "battery/cell0/voltage", "battery/cell1/voltage",
+            "battery/cell2/voltage", "battery/cell3/voltage", "inverter/recv/voltage", "inverter/send/current", "STATE", "ALARMS",
+            "battery/CELLS", "battery/availability", "inverter/availability"});
 }
 
 // MQTT-011
@@ -92,7 +99,7 @@ TEST_CASE("an orderly stop publishes Offline, then disconnects, and takes what w
     bool gone = false;
     gateway.client->stop([&] {
         gone = true;
-        gateway.client.reset();   // the owner may do that
+        gateway.client.reset();  // the owner may do that
     });
     REQUIRE(loop.until([&] { return gone && !broker.has_peer(); }, 5s, [&] { broker.poll(); }));
     const auto& p = broker.packets;
@@ -140,7 +147,12 @@ TEST_CASE("a broker that refuses, resets or closes is tried again for ever, with
         Row{"", [](FakeBroker& b) { b.hang_up(); }, {}},
         Row{"", [](FakeBroker& b) { b.reset(); }, {}},
         Row{"", {}, [](FakeBroker& b) { b.send("\xff\xff\xff\xff\xff\xff garbage"); }},
-        Row{"", [](FakeBroker& b) { b.send("HTTP/1.1 400 Bad Request\r\nContent-Type: text/html\r\nConnection: close\r\n\r\n<html><body>no, no, no</body></html>"); }, {}},
+        Row{"",
+            [](FakeBroker& b) {
+                b.send("HTTP/1.1 400 Bad Request\r\nContent-Type: text/html\r\nConnection: close\r\n\r\n<html><body>no, no, "
+                       "no</body></html>");
+            },
+            {}},
         Row{"no answer from the broker in time", {}, {}},
     };
     Loop loop;
@@ -148,8 +160,12 @@ TEST_CASE("a broker that refuses, resets or closes is tried again for ever, with
     std::vector<std::unique_ptr<Gateway>> gateways;
     for (const Row& row : rows) {
         FakeBroker& broker = *brokers.emplace_back(std::make_unique<FakeBroker>());
-        broker.on_connection = [&] { if (row.on_connection) row.on_connection(broker); };
-        broker.on_packet = [&](const FakeBroker::Packet& p) { if (p.type == 1 && row.on_connect_packet) row.on_connect_packet(broker); };
+        broker.on_connection = [&] {
+            if (row.on_connection) row.on_connection(broker);
+        };
+        broker.on_packet = [&](const FakeBroker::Packet& p) {
+            if (p.type == 1 && row.on_connect_packet) row.on_connect_packet(broker);
+        };
         gateways.push_back(std::make_unique<Gateway>(loop, plain_config(broker.port())));
     }
     const auto tried = [&](int times) {
@@ -157,10 +173,11 @@ TEST_CASE("a broker that refuses, resets or closes is tried again for ever, with
             if (brokers[i]->connections < (i + 1 == rows.size() ? 2 : times)) return false;
         return true;
     };
-    CHECK(loop.until([&] { return tried(3); }, 30s, [&] {
-        for (auto& g : gateways) g->bridge();
-        for (auto& b : brokers) b->poll();
-    }));
+    CHECK(loop.until([&] { return tried(3); }, 30s,
+        [&] {
+            for (auto& g : gateways) g->bridge();
+            for (auto& b : brokers) b->poll();
+        }));
     for (std::size_t i = 0; i < rows.size(); ++i) {
         CAPTURE(i);
         CHECK_FALSE(gateways[i]->client->connected());
@@ -180,13 +197,17 @@ TEST_CASE("it connects when the broker comes to its senses, and says so once")
     FakeBroker broker;
     bool sane = false;
     broker.on_packet = [&](const FakeBroker::Packet& p) {
-        if (sane) broker.polite(p);
-        else broker.hang_up();
+        if (sane)
+            broker.polite(p);
+        else
+            broker.hang_up();
     };
     Gateway gateway{loop, plain_config(broker.port())};
-    REQUIRE(run(loop, gateway, broker, [&] { return broker.connections >= 2; }, 10s));
+    REQUIRE(run(
+        loop, gateway, broker, [&] { return broker.connections >= 2; }, 10s));
     sane = true;
-    REQUIRE(run(loop, gateway, broker, [&] { return gateway.client->connected(); }, 10s));
+    REQUIRE(run(
+        loop, gateway, broker, [&] { return gateway.client->connected(); }, 10s));
     CHECK(gateway.client->counters().connects == 1);
     CHECK(gateway.logged("mqtt: connected to 127.0.0.1"));
 }
@@ -205,8 +226,9 @@ TEST_CASE("a broker that stops reading costs bounded memory and no time, and get
     REQUIRE(run(loop, gateway, broker, [&] { return !broker.reads; }));
     REQUIRE(gateway.fill());
     const std::size_t before = resident_kib();
-    run(loop, gateway, broker, [] { return false; }, 2s);
-    CHECK(gateway.client->counters().waiting <= 40);   // one of each topic, not one of each moment
+    run(
+        loop, gateway, broker, [] { return false; }, 2s);
+    CHECK(gateway.client->counters().waiting <= 40);  // one of each topic, not one of each moment
     CHECK(resident_kib() < before + 1024);
     CHECK(gateway.longest_call < 50ms);
     CHECK(loop.longest < 100ms);
@@ -215,12 +237,15 @@ TEST_CASE("a broker that stops reading costs bounded memory and no time, and get
     broker.reset();
     broker.packets.clear();
     broker.reads = true;
-    REQUIRE(run(loop, gateway, broker, [&] { return gateway.client->counters().connects == 2; }, 10s));
+    REQUIRE(run(
+        loop, gateway, broker, [&] { return gateway.client->counters().connects == 2; }, 10s));
     const auto reconnected = Clock::now();
-    REQUIRE(run(loop, gateway, broker, [&] { return broker.packets.size() > 10; }, 5s));
+    REQUIRE(run(
+        loop, gateway, broker, [&] { return broker.packets.size() > 10; }, 5s));
     CHECK(Clock::now() - reconnected < 2s);
     for (const auto& p : broker.packets)
-        if (p.type == 3 && p.topic() == "battery-gateway/STATE") CHECK(nlohmann::json::parse(p.payload())["sequence"].get<std::uint64_t>() + 30 > gateway.snapshot.verdict.sequence);
+        if (p.type == 3 && p.topic() == "battery-gateway/STATE")
+            CHECK(nlohmann::json::parse(p.payload())["sequence"].get<std::uint64_t>() + 30 > gateway.snapshot.verdict.sequence);
 }
 
 // MQTT-063, SAFE-193
@@ -261,7 +286,8 @@ TEST_CASE("payloads beyond 1024 bytes are answered too_long, empty ones are answ
             if (p.type == 3 && p.topic() == "battery-gateway/RESULT") codes.push_back(nlohmann::json::parse(p.payload())["code"]);
         return codes;
     };
-    for (const std::size_t size : {1025U, 4096U, 20'000U}) broker.send(publish_packet("battery-gateway/cmnd/charge", std::string(size, '1')));
+    for (const std::size_t size : {1025U, 4096U, 20'000U})
+        broker.send(publish_packet("battery-gateway/cmnd/charge", std::string(size, '1')));
     REQUIRE(run(loop, gateway, broker, [&] { return results().size() == 3; }));
     CHECK(results() == std::vector<std::string>{"too_long", "too_long", "too_long"});
     for (const char* name : {"charge", "discharge", "max-charge", "max-discharge", "limits", "pause", "contactor", "nonsense"})
@@ -274,7 +300,7 @@ TEST_CASE("payloads beyond 1024 bytes are answered too_long, empty ones are answ
     CHECK(gateway.client->connected());
     std::size_t status = 0;
     for (const auto& p : broker.packets) status += p.type == 3 && p.topic() == "battery-gateway/STATUS" ? 1U : 0U;
-    CHECK(status == 13);   // MQTT-013: one at connect, one per command
+    CHECK(status == 13);  // MQTT-013: one at connect, one per command
 }
 
 // MQTT-062, SAFE-190
@@ -284,8 +310,10 @@ TEST_CASE("an answer that the broker had no time to take is delivered after it w
     FakeBroker broker;
     broker.on_packet = [&](const FakeBroker::Packet& p) {
         const bool answer = p.type == 3 && p.topic() == "battery-gateway/RESULT";
-        if (answer && broker.connections == 1) broker.reset();   // restarted right after the command
-        else broker.polite(p);
+        if (answer && broker.connections == 1)
+            broker.reset();  // restarted right after the command
+        else
+            broker.polite(p);
     };
     Gateway gateway{loop, plain_config(broker.port())};
     REQUIRE(run(loop, gateway, broker, [&] { return broker.packets.size() > 10; }));
@@ -298,7 +326,8 @@ TEST_CASE("an answer that the broker had no time to take is delivered after it w
         return n;
     };
     CHECK(run(loop, gateway, broker, [&] { return answered() == 1; }));
-    run(loop, gateway, broker, [] { return false; }, 300ms);
+    run(
+        loop, gateway, broker, [] { return false; }, 300ms);
     CHECK(answered() == 1);
     CHECK(gateway.submitted.size() == 1);
 }
@@ -323,7 +352,8 @@ TEST_CASE("before the first snapshot only LWT and the subscription are sent")
     broker.on_packet = [&](const FakeBroker::Packet& p) { broker.polite(p); };
     Gateway gateway{loop, plain_config(broker.port()), false};
     REQUIRE(run(loop, gateway, broker, [&] { return broker.packets.size() == 3; }));
-    run(loop, gateway, broker, [] { return false; }, 300ms);
+    run(
+        loop, gateway, broker, [] { return false; }, 300ms);
     CHECK(broker.packets.size() == 3);
     gateway.client->on_snapshot(sample_snapshot(Gateway::now()));
     CHECK(run(loop, gateway, broker, [&] { return broker.packets.size() > 10; }));
@@ -339,9 +369,13 @@ TEST_CASE("a new configuration says goodbye under the old topic and starts under
     REQUIRE(run(loop, gateway, broker, [&] { return broker.packets.size() > 10; }));
     config.topic = "other";
     gateway.client->reconfigure(config, sample_context());
-    REQUIRE(run(loop, gateway, broker, [&] { return !broker.packets.empty() && broker.packets.back().type == 3 && broker.packets.back().topic() == "other/inverter/availability"; }));
+    REQUIRE(run(loop, gateway, broker, [&] {
+        return !broker.packets.empty() && broker.packets.back().type == 3 &&
+            broker.packets.back().topic() == "other/inverter/availability";
+    }));
     bool said = false;
-    for (const auto& p : broker.packets) said = said || (p.type == 3 && p.topic() == "battery-gateway/LWT" && p.payload() == "Offline");
+    for (const auto& p : broker.packets)
+        said = said || (p.type == 3 && p.topic() == "battery-gateway/LWT" && p.payload() == "Offline");
     CHECK(said);
 }
 
@@ -361,7 +395,7 @@ TEST_CASE("a name that does not resolve is a failure to try again, not one to wa
 TEST_CASE("a name with several addresses is tried address by address")
 {
     Loop loop;
-    FakeBroker broker;   // 127.0.0.1 only; localhost may be ::1 first
+    FakeBroker broker;  // 127.0.0.1 only; localhost may be ::1 first
     broker.on_packet = [&](const FakeBroker::Packet& p) { broker.polite(p); };
     for (const char* family : {"any", "ipv4"}) {
         MqttConfig config = plain_config(broker.port());

@@ -3,7 +3,6 @@
 #include "tests/mqtt/samples.hpp"
 
 #include <doctest/doctest.h>
-
 #include <nlohmann/json.hpp>
 
 #include <string>
@@ -27,8 +26,13 @@ struct Desk {
     Moment moment() const { return {now, 1'772'352'930'120}; }
     CommandDesk::Outcome send(const std::string& name, const std::string& payload, bool retained = false)
     {
-        return desk.on_message({.topic = "battery-gateway/cmnd/" + name, .payload = payload, .retained = retained, .response_topic = {}, .correlation = {}}, state,
-            moment(), [this](const Command& c) { return room ? (submitted.push_back(c), true) : false; }, out);
+        return desk.on_message(
+            {.topic = "battery-gateway/cmnd/" + name,
+                .payload = payload,
+                .retained = retained,
+                .response_topic = {},
+                .correlation = {}},
+            state, moment(), [this](const Command& c) { return room ? (submitted.push_back(c), true) : false; }, out);
     }
     // The bridge's answer to what was submitted last.
     void answer(CommandCode code, Duration after)
@@ -101,8 +105,9 @@ TEST_CASE("RESULT tells command, code, text, status, time and how long it took")
     d.answer(CommandCode::ok, 1800us);
     CHECK(d.out.front().qos == 1);
     CHECK_FALSE(d.out.front().retain);
-    CHECK(d.out.front().payload == std::string{R"({"id":"x","command":"limits","ok":true,"code":"ok","text":"done","status":)"} + status_text +
-                                       R"(,"time":"2026-03-01T08:15:30.120Z","duration_ms":1.8})");
+    CHECK(d.out.front().payload ==
+        std::string{R"({"id":"x","command":"limits","ok":true,"code":"ok","text":"done","status":)"} + status_text +
+            R"(,"time":"2026-03-01T08:15:30.120Z","duration_ms":1.8})");
     CHECK(d.submitted.back().received == t0);
 }
 
@@ -127,7 +132,8 @@ TEST_CASE("each code is told")
     d.send("charge", "on");
     CHECK(code() == "internal");
     d.room = true;
-    for (const CommandCode c : {CommandCode::ok, CommandCode::unchanged, CommandCode::guard_failed, CommandCode::not_found, CommandCode::cause_present}) {
+    for (const CommandCode c : {CommandCode::ok, CommandCode::unchanged, CommandCode::guard_failed, CommandCode::not_found,
+             CommandCode::cause_present}) {
         d.send("charge", "on");
         d.answer(c, 1ms);
         CHECK(code() == to_string(c));
@@ -150,18 +156,19 @@ TEST_CASE("ping comes back with its payload, reduced to what JSON can carry")
 TEST_CASE("a flood is cut to ten a second over ten seconds, and an OFF inside it goes through")
 {
     Desk d;
-    for (int i = 0; i < 10'000; ++i) {   // 1000 a second for 10 s
+    for (int i = 0; i < 10'000; ++i) {  // 1000 a second for 10 s
         d.send("max-charge", std::to_string(1 + i % 9999));
         if (i == 7777) d.send("charge", "off");
         d.now += 1ms;
     }
     CHECK(d.submitted.size() == 101);
-    CHECK(std::count_if(d.submitted.begin(), d.submitted.end(), [](const Command& c) { return c.kind == CommandKind::charge && !c.on; }) == 1);
+    CHECK(std::count_if(d.submitted.begin(), d.submitted.end(),
+              [](const Command& c) { return c.kind == CommandKind::charge && !c.on; }) == 1);
     // Of the excess, the first in each second is answered.
     std::size_t limited = 0;
     for (const auto& m : d.out) limited += m.payload.find("rate_limited") != std::string::npos ? 1U : 0U;
     CHECK(limited == 10);
-    CHECK(d.count("STATUS") == 0);   // none for what the limit kept out; those let through wait for the bridge
+    CHECK(d.count("STATUS") == 0);  // none for what the limit kept out; those let through wait for the bridge
     CHECK(d.desk.refused_by_rate() == 10'000 - 100);
 }
 
@@ -197,7 +204,12 @@ TEST_CASE("an MQTT 5 response topic gets a copy of the answer with its correlati
     Desk d;
     const auto ask = [&](std::string_view topic) {
         d.out.clear();
-        d.desk.on_message({.topic = "battery-gateway/cmnd/x", .payload = "", .retained = false, .response_topic = topic, .correlation = "c\x01"}, d.state, d.moment(), nullptr, d.out);
+        d.desk.on_message({.topic = "battery-gateway/cmnd/x",
+                              .payload = "",
+                              .retained = false,
+                              .response_topic = topic,
+                              .correlation = "c\x01"},
+            d.state, d.moment(), nullptr, d.out);
         return d.out.size();
     };
     REQUIRE(ask("asker/answers") == 3);

@@ -5,7 +5,6 @@
 #include "tests/mqtt/samples.hpp"
 
 #include <doctest/doctest.h>
-
 #include <nlohmann/json.hpp>
 
 #include <algorithm>
@@ -59,11 +58,13 @@ struct Rig {
     }
     std::size_t count(const std::string& suffix) const
     {
-        return static_cast<std::size_t>(std::count_if(out.begin(), out.end(), [&](const Outgoing& m) { return m.topic == "battery-gateway/" + suffix; }));
+        return static_cast<std::size_t>(
+            std::count_if(out.begin(), out.end(), [&](const Outgoing& m) { return m.topic == "battery-gateway/" + suffix; }));
     }
     const Outgoing& last(const std::string& suffix) const
     {
-        const auto m = std::find_if(out.rbegin(), out.rend(), [&](const Outgoing& o) { return o.topic == "battery-gateway/" + suffix; });
+        const auto m =
+            std::find_if(out.rbegin(), out.rend(), [&](const Outgoing& o) { return o.topic == "battery-gateway/" + suffix; });
         REQUIRE(m != out.rend());
         return *m;
     }
@@ -78,18 +79,19 @@ TEST_CASE("at connect STATUS, the values, STATE, ALARMS, CELLS and availability 
     r.refresh();
     std::vector<std::string> topics;
     for (const auto& m : r.out) topics.push_back(m.topic.substr(16));
-    CHECK(topics == std::vector<std::string>{"STATUS", "battery/voltage", "battery/soc/percent", "battery/pid/current", "battery/cell-max/voltage",
-                        "battery/pack0/temperature", "battery/pack1/temperature", "battery/cell0/voltage", "battery/cell1/voltage", "battery/cell2/voltage",
-                        "battery/cell3/voltage", "inverter/recv/voltage", "inverter/send/current", "STATE", "ALARMS", "battery/CELLS",
-                        "battery/availability", "inverter/availability"});
+    CHECK(topics ==
+        std::vector<std::string>{"STATUS", "battery/voltage", "battery/soc/percent", "battery/pid/current",
+            "battery/cell-max/voltage", "battery/pack0/temperature", "battery/pack1/temperature", "battery/cell0/voltage",
+            "battery/cell1/voltage", "battery/cell2/voltage", "battery/cell3/voltage", "inverter/recv/voltage",
+            "inverter/send/current", "STATE", "ALARMS", "battery/CELLS", "battery/availability", "inverter/availability"});
     CHECK(r.last("STATUS").payload == R"({"charge":"ON","discharge":"ON","max-charge":10000,"max-discharge":10000})");
     struct Row {
         const char* topic;
         int qos;
         bool retain;
     };
-    for (const Row& row : {Row{"STATUS", 0, false}, Row{"STATE", 0, true}, Row{"ALARMS", 1, true}, Row{"battery/CELLS", 0, false}, Row{"battery/availability", 1, true},
-             Row{"inverter/availability", 1, true}, Row{"battery/voltage", 0, false}}) {
+    for (const Row& row : {Row{"STATUS", 0, false}, Row{"STATE", 0, true}, Row{"ALARMS", 1, true}, Row{"battery/CELLS", 0, false},
+             Row{"battery/availability", 1, true}, Row{"inverter/availability", 1, true}, Row{"battery/voltage", 0, false}}) {
         CHECK(r.last(row.topic).qos == row.qos);
         CHECK(r.last(row.topic).retain == row.retain);
     }
@@ -129,7 +131,8 @@ TEST_CASE("without legacy topics there are no values and no STATUS")
     r.refresh();
     std::vector<std::string> topics;
     for (const auto& m : r.out) topics.push_back(m.topic.substr(16));
-    CHECK(topics == std::vector<std::string>{"STATE", "ALARMS", "battery/CELLS", "battery/availability", "inverter/availability"});
+    CHECK(
+        topics == std::vector<std::string>{"STATE", "ALARMS", "battery/CELLS", "battery/availability", "inverter/availability"});
 }
 
 TEST_CASE("retain_status and legacy_qos are followed")
@@ -163,6 +166,27 @@ TEST_CASE("a quiet pack is told of every 30 s, a moving one every second")
     CHECK(r.count("STATE") <= 31);
 }
 
+// MQTT-064
+TEST_CASE("a wall clock that jumps changes what is shown, and no interval")
+{
+    Rig steady, jumping;
+    steady.refresh();
+    jumping.refresh();
+    steady.out.clear();
+    jumping.out.clear();
+    for (int i = 0; i < 3'100; ++i) {
+        for (Rig* r : {&steady, &jumping}) {
+            r->now += 100ms;
+            ++r->snapshot.verdict.sequence;
+            r->touch();
+            r->publisher.on_snapshot(r->snapshot);
+            r->publisher.step({r->now, r == &steady ? 0 : (i % 2 == 0 ? 4'000'000'000'000 : 5)}, r->out);
+        }
+    }
+    REQUIRE(steady.out.size() == jumping.out.size());
+    for (std::size_t i = 0; i < steady.out.size(); ++i) CHECK(steady.out[i].topic == jumping.out[i].topic);
+}
+
 // MQTT-033
 TEST_CASE("a transition is told with the very snapshot that shows it")
 {
@@ -181,7 +205,9 @@ TEST_CASE("a transition is told with the very snapshot that shows it")
     CHECK(told([](Snapshot& s) { s.operator_.charge = false; }));
     CHECK(told([](Snapshot& s) { s.verdict.inverter_link = false; }));
     CHECK(r.last("inverter/availability").payload == "offline");
-    CHECK(told([](Snapshot& s) { s.verdict.faults.push_back(sample_fault(FaultId::cell_low, FaultClass::block, Direction::discharge, t0)); }));
+    CHECK(told([](Snapshot& s) {
+        s.verdict.faults.push_back(sample_fault(FaultId::cell_low, FaultClass::block, Direction::discharge, t0));
+    }));
     CHECK(r.count("ALARMS") == 1);
     CHECK(told([](Snapshot& s) { ++s.transitions; }));
     CHECK(r.count("ALARMS") == 0);
@@ -194,7 +220,7 @@ TEST_CASE("a storm of transitions is cut to a burst of 50 and 20 a second, and e
     Rig r;
     r.refresh();
     r.out.clear();
-    for (int i = 0; i < 1000; ++i) {   // 100 a second for 10 s
+    for (int i = 0; i < 1000; ++i) {  // 100 a second for 10 s
         r.now += 10ms;
         ++r.snapshot.transitions;
         r.next();
@@ -224,7 +250,7 @@ TEST_CASE("the sequence rises from STATE to STATE")
     r.refresh();
     r.out.clear();
     r.now += 60s;
-    r.publisher.step({r.now, 0}, r.out);   // no newer snapshot: nothing new to say
+    r.publisher.step({r.now, 0}, r.out);  // no newer snapshot: nothing new to say
     CHECK(r.count("STATE") == 0);
 }
 
@@ -267,15 +293,15 @@ TEST_CASE("CELLS comes with a new complete set, at most every 10 s, and only whe
         r.refresh();
         r.out.clear();
         r.run(20s);
-        CHECK(r.count("battery/CELLS") == 0);   // no new set
-        for (int i = 0; i < 30; ++i) {          // a set each second
+        CHECK(r.count("battery/CELLS") == 0);  // no new set
+        for (int i = 0; i < 30; ++i) {         // a set each second
             put_cells(r.snapshot, 4, 3300 + i);
             r.run(1s);
         }
         CHECK(r.count("battery/CELLS") == (std::string{mode} == "all" ? 3 : 0));
         CHECK(r.count("battery/cell0/voltage") == (std::string{mode} == "off" ? 0 : 3));
         r.out.clear();
-        r.snapshot.battery.cells.set(CellVoltages{}, r.now);   // a set of none is no set
+        r.snapshot.battery.cells.set(CellVoltages{}, r.now);  // a set of none is no set
         r.run(20s);
         CHECK(r.count("battery/CELLS") == 0);
     }
@@ -310,8 +336,10 @@ TEST_CASE("126 cells that all move stay under 20 messages a second")
         put_cells(s, 126, 3200 + i);
         put(s.battery.voltage, Voltage::from_milli(400'000 + i * 700), now);
         publisher.on_snapshot(s);
-        if (i == 0) publisher.refresh({now, 0}, out), out.clear();
-        else publisher.step({now, 0}, out);
+        if (i == 0)
+            publisher.refresh({now, 0}, out), out.clear();
+        else
+            publisher.step({now, 0}, out);
     }
     CHECK(out.size() <= 20 * 60);
     CHECK(out.size() >= 5 * 126);
@@ -325,15 +353,16 @@ TEST_CASE("the queue is bounded, drops the oldest QoS 0 message first, and holds
     queue.push({.topic = "b", .payload = "1", .correlation = {}});
     queue.push({.topic = "a", .payload = "22", .correlation = {}});
     CHECK(queue.size() == 2);
-    CHECK(queue.front().payload == "22");   // newer in the older one's place
+    CHECK(queue.front().payload == "22");  // newer in the older one's place
     CHECK(queue.bytes() == 5);
     queue.push({.topic = "s", .payload = "1", .keep = Keep::each, .correlation = {}});
     queue.push({.topic = "s", .payload = "2", .keep = Keep::each, .correlation = {}});
     CHECK(queue.size() == 4);
 
-    for (int i = 0; i < 600; ++i) queue.push({.topic = "r", .payload = std::to_string(i), .qos = 1, .keep = Keep::deliver, .correlation = {}});
+    for (int i = 0; i < 600; ++i)
+        queue.push({.topic = "r", .payload = std::to_string(i), .qos = 1, .keep = Keep::deliver, .correlation = {}});
     CHECK(queue.size() == Outbound::messages_max);
-    CHECK(queue.front().payload == "88");   // all QoS 0 is gone, then the oldest
+    CHECK(queue.front().payload == "88");  // all QoS 0 is gone, then the oldest
     queue.push({.topic = "a", .payload = std::string(Outbound::bytes_max - 100, 'x'), .correlation = {}});
     CHECK(queue.bytes() <= Outbound::bytes_max);
     queue.push({.topic = "a", .payload = std::string(Outbound::bytes_max, 'x'), .correlation = {}});

@@ -9,7 +9,7 @@
 
 namespace batgw::test {
 
-inline constexpr Instant t0{std::chrono::hours{1000}};   // an awkward beginning
+inline constexpr Instant t0{std::chrono::hours{1000}};  // an awkward beginning
 
 template <class Q>
 std::optional<std::int64_t> milli_of(const Reading<Q>& r, Instant now)
@@ -57,7 +57,11 @@ inline const InverterDriverInfo& sample_inverter()
 
 inline MqttContext sample_context(unsigned cells = 4)
 {
-    return {.battery = &sample_battery(), .inverter = &sample_inverter(), .max_charge = 10_kW, .max_discharge = 10_kW, .cells_expected = cells};
+    return {.battery = &sample_battery(),
+        .inverter = &sample_inverter(),
+        .max_charge = 10_kW,
+        .max_discharge = 10_kW,
+        .cells_expected = cells};
 }
 
 template <class Q>

@@ -6,7 +6,6 @@
 #include "tests/mqtt/samples.hpp"
 
 #include <doctest/doctest.h>
-
 #include <nlohmann/json.hpp>
 
 #include <cmath>
@@ -20,7 +19,7 @@ using nlohmann::json;
 
 namespace {
 
-constexpr std::int64_t wall = 1'772'352'930'120;   // 2026-03-01T08:15:30.120Z
+constexpr std::int64_t wall = 1'772'352'930'120;  // 2026-03-01T08:15:30.120Z
 std::string state(const Snapshot& s) { return state_json(s, &sample_battery().profile, {s.now, wall}); }
 
 }  // namespace
@@ -29,18 +28,18 @@ std::string state(const Snapshot& s) { return state_json(s, &sample_battery().pr
 TEST_CASE("STATE is one compact object with full words, numbers as numbers")
 {
     CHECK(state(sample_snapshot(t0)) ==
-          R"({"version":1,"sequence":18211,"time":"2026-03-01T08:15:30.120Z","clock_valid":true,"uptime_s":86412,)"
-          R"("gateway":{"mode":"run","state":"RUN","fault_class":"NONE","faults":0,"first_cause":null,"text":"running","charge_ok":false,"discharge_ok":false},)"
-          R"("operator":{"charge":"ON","discharge":"ON","max_charge_w":10000,"max_discharge_w":10000,"pause":"OFF","limit_ttl_s":null},)"
-          R"("limits":{"charge_w":0,"discharge_w":0,"charge_a":0.0,"discharge_a":0.0,"charge_by":"fault","discharge_by":"fault","voltage_max":439.0,"voltage_min":380.0},)"
-          R"("battery":{"link":"ok","age_s":0.08,"soc":96.4,"soc_shown":96.4,"soc_overridden":false,"soh":98,"voltage":432.1,"current":4.7,"power":2031,)"
-          R"("cell_min":3.421,"cell_max":3.482,"cell_avg":3.422,"cell_delta":0.061,"cell_min_number":44,"cell_max_number":9,)"
-          R"("temperature_min":17,"temperature_max":19,"temperature_avg":18,"temperature_ambient":16,"allowed_charge_w":4000,"allowed_discharge_w":285500,)"
-          R"("energy_remaining":57.8,"energy_full":60.0,"energy_charged":4211,"energy_discharged":4030,"charge_remaining":null,"charge_full":null,)"
-          R"("charge_in":null,"charge_out":null,"cycles":71,"insulation":6800,"contactor":"closed","stale":[],"assumed":[]},)"
-          R"("inverter":{"link":"ok","age_s":0.40,"name":"GOODWE","voltage":431.8,"current":4.6,"temperature":38.5,"soc":96.4},)"
-          R"("contactors":{"mode":"bms_command","state":"CLOSED","attempts":0,"opened_under_load":0,"weld":null},)"
-          R"("buses":{"can0":{"state":"active","rx":221.4,"tx":0.0,"errors":0},"can1":{"state":"active","rx":0.0,"tx":0.0,"errors":0}}})");
+        R"({"version":1,"sequence":18211,"time":"2026-03-01T08:15:30.120Z","clock_valid":true,"uptime_s":86412,)"
+        R"("gateway":{"mode":"run","state":"RUN","fault_class":"NONE","faults":0,"first_cause":null,"text":"running","charge_ok":false,"discharge_ok":false},)"
+        R"("operator":{"charge":"ON","discharge":"ON","max_charge_w":10000,"max_discharge_w":10000,"pause":"OFF","limit_ttl_s":null},)"
+        R"("limits":{"charge_w":0,"discharge_w":0,"charge_a":0.0,"discharge_a":0.0,"charge_by":"fault","discharge_by":"fault","voltage_max":439.0,"voltage_min":380.0},)"
+        R"("battery":{"link":"ok","age_s":0.08,"soc":96.4,"soc_shown":96.4,"soc_overridden":false,"soh":98,"voltage":432.1,"current":4.7,"power":2031,)"
+        R"("cell_min":3.421,"cell_max":3.482,"cell_avg":3.422,"cell_delta":0.061,"cell_min_number":44,"cell_max_number":9,)"
+        R"("temperature_min":17,"temperature_max":19,"temperature_avg":18,"temperature_ambient":16,"allowed_charge_w":4000,"allowed_discharge_w":285500,)"
+        R"("energy_remaining":57.8,"energy_full":60.0,"energy_charged":4211,"energy_discharged":4030,"charge_remaining":null,"charge_full":null,)"
+        R"("charge_in":null,"charge_out":null,"cycles":71,"insulation":6800,"contactor":"closed","stale":[],"assumed":[]},)"
+        R"("inverter":{"link":"ok","age_s":0.40,"name":"GOODWE","voltage":431.8,"current":4.6,"temperature":38.5,"soc":96.4},)"
+        R"("contactors":{"mode":"bms_command","state":"CLOSED","attempts":0,"opened_under_load":0,"weld":null},)"
+        R"("buses":{"can0":{"state":"active","rx":221.4,"tx":0.0,"errors":0},"can1":{"state":"active","rx":0.0,"tx":0.0,"errors":0}}})");
 }
 
 // MQTT-030
@@ -54,7 +53,8 @@ TEST_CASE("what is not known is null, and every key stays")
         if (!keys.is_object() || section == "buses") continue;
         for (const auto& [key, value] : keys.items()) CHECK_MESSAGE(empty[section].contains(key), (section + "." + key));
     }
-    for (const char* key : {"age_s", "soc", "voltage", "current", "power", "cell_min", "cell_avg", "cell_delta", "temperature_min", "insulation", "contactor", "cycles"})
+    for (const char* key : {"age_s", "soc", "voltage", "current", "power", "cell_min", "cell_avg", "cell_delta",
+             "temperature_min", "insulation", "contactor", "cycles"})
         CHECK(empty["battery"][key].is_null());
     for (const char* key : {"age_s", "name", "voltage", "soc"}) CHECK(empty["inverter"][key].is_null());
     CHECK(empty["battery"]["link"] == "never");
@@ -76,15 +76,18 @@ TEST_CASE("STATE is ASCII of at most 4 KiB, whatever is in it")
         s.verdict.first_cause = f;
     }
     const std::int64_t big = -999'999'999'999;
-    for (auto* r : {&s.battery.voltage, &s.battery.cell_voltage_max, &s.battery.cell_voltage_min}) put(*r, Voltage::from_milli(big), t0);
-    for (auto* r : {&s.battery.energy_in, &s.battery.energy_out, &s.battery.energy_full, &s.battery.energy_remaining}) put(*r, Energy::from_milli(big), t0);
-    for (auto* r : {&s.battery.charge_in, &s.battery.charge_out, &s.battery.charge_full, &s.battery.charge_remaining}) put(*r, Charge::from_milli(big), t0);
+    for (auto* r : {&s.battery.voltage, &s.battery.cell_voltage_max, &s.battery.cell_voltage_min})
+        put(*r, Voltage::from_milli(big), t0);
+    for (auto* r : {&s.battery.energy_in, &s.battery.energy_out, &s.battery.energy_full, &s.battery.energy_remaining})
+        put(*r, Energy::from_milli(big), t0);
+    for (auto* r : {&s.battery.charge_in, &s.battery.charge_out, &s.battery.charge_full, &s.battery.charge_remaining})
+        put(*r, Charge::from_milli(big), t0);
     for (auto* r : {&s.battery.charge_limit, &s.battery.discharge_limit}) put(*r, Power::from_milli(big), t0);
     s.inverter.name = Text<16>{"\"\"\"\"\"\"\"\"\"\"\"\"\"\"\"\""};
     for (auto& bus : s.buses) bus.status.counters.bus_off = UINT64_MAX;
     s.buses[0].status.name = Text<48>{std::string(48, '"')};
     s.buses[1].status.name = Text<48>{std::string(47, '\\')};
-    s.now = t0 + 24h;   // all too old: the list of stale signals is at its longest, and age at its widest
+    s.now = t0 + 24h;  // all too old: the list of stale signals is at its longest, and age at its widest
     const std::string text = state_json(s, nullptr, {s.now, wall});
     CHECK(text.size() <= state_bytes_max);
     CHECK(json::accept(text));
@@ -99,7 +102,8 @@ TEST_CASE("STATE is ASCII of at most 4 KiB, whatever is in it")
 TEST_CASE("bytes of a device that are no ASCII do not get through")
 {
     Snapshot s = sample_snapshot(t0);
-    s.inverter.name = Text<16>{"\x01" "B\xc3\xa4\xff\"x"};
+    s.inverter.name = Text<16>{"\x01"
+                               "B\xc3\xa4\xff\"x"};
     const std::string text = state(s);
     for (const char c : text) REQUIRE((c >= ' ' && c <= '~'));
     CHECK(json::accept(text));
@@ -108,7 +112,7 @@ TEST_CASE("bytes of a device that are no ASCII do not get through")
 // MQTT-031
 TEST_CASE("the numbers of one STATE fit each other")
 {
-    std::mt19937 random{20260301};   // NOLINT: the same each time
+    std::mt19937 random{20260301};  // NOLINT: the same each time
     std::uniform_int_distribution<std::int64_t> volts{300'000, 450'000}, amps{-100'000, 100'000}, cell{2'500, 3'650};
     for (int i = 0; i < 10'000; ++i) {
         Snapshot s = sample_snapshot(t0);
@@ -129,7 +133,8 @@ TEST_CASE("the numbers of one STATE fit each other")
 // MQTT-032
 TEST_CASE("states and causes are told by their names")
 {
-    constexpr std::array<const char*, 11> names{"STARTING", "RUN", "DERATED", "BLOCK_CHARGE", "BLOCK_DISCHARGE", "BLOCK", "PAUSED", "TRIP", "EMERGENCY", "OBSERVE", "SHUTDOWN"};
+    constexpr std::array<const char*, 11> names{"STARTING", "RUN", "DERATED", "BLOCK_CHARGE", "BLOCK_DISCHARGE", "BLOCK",
+        "PAUSED", "TRIP", "EMERGENCY", "OBSERVE", "SHUTDOWN"};
     for (std::size_t i = 0; i < names.size(); ++i) {
         Snapshot s = sample_snapshot(t0);
         s.verdict.state = static_cast<GatewayState>(i);
@@ -216,7 +221,8 @@ TEST_CASE("a move counts from its deadband on, and knowing or not knowing always
 TEST_CASE("ALARMS lists what is active, and nothing is an empty list")
 {
     Snapshot s = sample_snapshot(t0);
-    CHECK(alarms_json(s, {t0, wall}) == R"({"version":1,"sequence":18211,"worst":"NONE","charge":false,"discharge":false,"active":[]})");
+    CHECK(alarms_json(s, {t0, wall}) ==
+        R"({"version":1,"sequence":18211,"worst":"NONE","charge":false,"discharge":false,"active":[]})");
     ActiveFault f = sample_fault(FaultId::cell_high_crit, FaultClass::trip, Direction::both, t0 - 88100ms);
     f.latched = f.has_value = true;
     f.unit = Unit::volt;
@@ -226,16 +232,18 @@ TEST_CASE("ALARMS lists what is active, and nothing is an empty list")
     s.verdict.faults.push_back(f);
     s.verdict.worst = FaultClass::trip;
     CHECK(alarms_json(s, {t0, wall}) ==
-          R"({"version":1,"sequence":18211,"worst":"TRIP","charge":false,"discharge":false,"active":[)"
-          R"({"id":"CELL_HIGH_CRIT","class":"TRIP","direction":"CD","latched":true,"resettable":false,"since":"2026-03-01T08:14:02.020Z","for_s":88.1,)"
-          R"j("value":3.712,"limit":3.700,"unit":"V","device":"battery","text":"cell too high, cell 9 at 3.712 V (limit 3.700 V)","rule":"SAFE-061"}]})j");
+        R"({"version":1,"sequence":18211,"worst":"TRIP","charge":false,"discharge":false,"active":[)"
+        R"({"id":"CELL_HIGH_CRIT","class":"TRIP","direction":"CD","latched":true,"resettable":false,"since":"2026-03-01T08:14:02.020Z","for_s":88.1,)"
+        R"j("value":3.712,"limit":3.700,"unit":"V","device":"battery","text":"cell too high, cell 9 at 3.712 V (limit 3.700 V)","rule":"SAFE-061"}]})j");
     s.verdict.faults.clear();
     f.unit = Unit::celsius;
     f.device_number = 2;
     f.has_value = false;
     s.verdict.faults.push_back(f);
     const json one = json::parse(alarms_json(s, {t0, wall}))["active"][0];
-    CHECK(one["unit"] == "\xc2\xb0" "C");
+    CHECK(one["unit"] ==
+        "\xc2\xb0"
+        "C");
     CHECK(one["device"] == "battery2");
     CHECK(one["value"].is_null());
 }
@@ -253,7 +261,8 @@ TEST_CASE("every fault has words and an id")
 TEST_CASE("CELLS holds the complete set, with null where nothing is populated")
 {
     Snapshot s = sample_snapshot(t0, 4);
-    CHECK(cells_json(s, 4) == R"({"count":4,"sequence":18211,"voltages":[3.421,3.422,3.423,3.424],"temperatures":[17,19],"balancing":null})");
+    CHECK(cells_json(s, 4) ==
+        R"({"count":4,"sequence":18211,"voltages":[3.421,3.422,3.423,3.424],"temperatures":[17,19],"balancing":null})");
     CellVoltages cells;
     cells.count = 3;
     cells.set(0, 3300_mV);
@@ -261,7 +270,7 @@ TEST_CASE("CELLS holds the complete set, with null where nothing is populated")
     put(s.battery.cells, cells, t0);
     s.battery.temperatures.forget();
     CHECK(cells_json(s, 3) == R"({"count":3,"sequence":18211,"voltages":[3.3,null,3.1],"temperatures":[],"balancing":null})");
-    CHECK_FALSE(cells_json(s, 4));   // not the configured pack
+    CHECK_FALSE(cells_json(s, 4));  // not the configured pack
     CHECK(cells_json(s, 0));
     s.now = t0 + 61s;
     CHECK_FALSE(cells_json(s, 3));

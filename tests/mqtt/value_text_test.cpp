@@ -1,5 +1,6 @@
-#include "mqtt/moment.hpp"
 #include "mqtt/value_text.hpp"
+
+#include "mqtt/moment.hpp"
 
 #include <doctest/doctest.h>
 
@@ -17,10 +18,11 @@ TEST_CASE("a value is decimal text with exactly its decimals")
         const char* text;
     };
     constexpr auto least = std::numeric_limits<std::int64_t>::min(), most = std::numeric_limits<std::int64_t>::max();
-    for (const Row& r : {Row{417, 0, "417"}, Row{0, 0, "0"}, Row{-5, 0, "-5"}, Row{-1, 1, "-0.1"}, Row{-5, 1, "-0.5"}, Row{0, 1, "0.0"},
-             Row{964, 1, "96.4"}, Row{3287, 3, "3.287"}, Row{12, 3, "0.012"}, Row{-12, 3, "-0.012"}, Row{1000, 3, "1.000"}, Row{5, 4, "0.0005"},
-             Row{123456, 4, "12.3456"}, Row{100, 2, "1.00"}, Row{most, 0, "9223372036854775807"}, Row{least, 0, "-9223372036854775808"},
-             Row{most, 3, "9223372036854775.807"}, Row{least, 4, "-922337203685477.5808"}, Row{least, 1, "-922337203685477580.8"}})
+    for (const Row& r : {Row{417, 0, "417"}, Row{0, 0, "0"}, Row{-5, 0, "-5"}, Row{-1, 1, "-0.1"}, Row{-5, 1, "-0.5"},
+             Row{0, 1, "0.0"}, Row{964, 1, "96.4"}, Row{3287, 3, "3.287"}, Row{12, 3, "0.012"}, Row{-12, 3, "-0.012"},
+             Row{1000, 3, "1.000"}, Row{5, 4, "0.0005"}, Row{123456, 4, "12.3456"}, Row{100, 2, "1.00"},
+             Row{most, 0, "9223372036854775807"}, Row{least, 0, "-9223372036854775808"}, Row{most, 3, "9223372036854775.807"},
+             Row{least, 4, "-922337203685477.5808"}, Row{least, 1, "-922337203685477580.8"}})
         CHECK(fixed_text(r.count, r.decimals) == r.text);
 }
 

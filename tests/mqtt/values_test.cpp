@@ -107,7 +107,7 @@ TEST_CASE("a stale or missing value is not sent until it is fresh again, and the
     s.battery.temperatures.forget();
     SensorTemperatures sensors;
     sensors.count = 3;
-    sensors.set(1, 18_degC);   // 0 and 2 are not populated
+    sensors.set(1, 18_degC);  // 0 and 2 are not populated
     put(s.battery.temperatures, sensors, t0);
     std::vector<Outgoing> out;
     values.collect(s, t0, true, out);
@@ -117,7 +117,7 @@ TEST_CASE("a stale or missing value is not sent until it is fresh again, and the
     CHECK(lines(out).find("pack2") == std::string::npos);
 
     out.clear();
-    values.collect(s, t0 + 11s, true, out);   // 11 s on: soc is too old, the rest is not
+    values.collect(s, t0 + 11s, true, out);  // 11 s on: soc is too old, the rest is not
     CHECK(lines(out).find("soc") == std::string::npos);
     CHECK(lines(out).find("t/battery/voltage 432\n") != std::string::npos);
 
@@ -129,7 +129,8 @@ TEST_CASE("a stale or missing value is not sent until it is fresh again, and the
 
 TEST_CASE("as many cell topics as configured, however many the pack sends")
 {
-    for (const auto& [expected, sent, topics] : {std::array<std::size_t, 3>{126, 126, 126}, {126, 192, 126}, {0, 192, 192}, {126, 100, 100}, {0, 0, 0}}) {
+    for (const auto& [expected, sent, topics] :
+        {std::array<std::size_t, 3>{126, 126, 126}, {126, 192, 126}, {0, 192, 192}, {126, 100, 100}, {0, 0, 0}}) {
         Values values{setup(static_cast<unsigned>(expected))};
         std::vector<Outgoing> out;
         values.collect(sample_snapshot(t0, sent), t0, true, out);
