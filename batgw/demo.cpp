@@ -8,6 +8,7 @@
 #include "batgw/sim_port.hpp"
 #include "batgw/time_text.hpp"
 #include "bus/virtual_bus.hpp"
+#include "mqtt/ear.hpp"
 #include "sim/plant.hpp"
 #include "sim/registry.hpp"
 
@@ -94,6 +95,7 @@ class Demo {
 public:
     explicit Demo(const DemoOptions& options)
         : broker_{directory_.path()},
+          ear_{broker_.port()},
           config_{load_or_throw(configuration(options, directory_.path(), broker_.port()))},
           base_{event_base_new()},
           hub_{},
@@ -146,7 +148,7 @@ private:
     void show()
     {
         gateway_->snapshot(snapshot_);
-        screen_.show(snapshot_, *inverter_, broker_.heard(), broker_.port());
+        screen_.show(snapshot_, *inverter_, ear_.heard(), broker_.port());
         if (snapshot_.verdict.state == GatewayState::run && !running_since_) running_since_ = snapshot_.now;
     }
     void wish()
@@ -157,7 +159,7 @@ private:
     int summary()
     {
         const sim::InverterReport report = inverter_->report();
-        const auto heard = broker_.heard();
+        const auto heard = ear_.heard();
         const bool good = report.satisfied() && heard.messages > 0;
         std::printf("\nThe inverter was %s, %s, and received %llu frames; %llu MQTT messages on %zu topics.\n", report.identified ? "identified" : "NOT identified",
                     report.served ? "served with limits" : "NEVER given a limit above 0", static_cast<unsigned long long>(report.frames),
@@ -170,6 +172,7 @@ private:
 
     TemporaryDirectory directory_;
     DemoBroker broker_;
+    MqttEar ear_;
     std::shared_ptr<const Config> config_;
     EventBase base_;
     VirtualHub hub_;

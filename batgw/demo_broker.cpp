@@ -4,7 +4,6 @@
 
 #include <arpa/inet.h>
 #include <fmt/format.h>
-#include <mosquitto.h>
 #include <netinet/in.h>
 #include <fcntl.h>
 #include <spawn.h>
@@ -81,36 +80,19 @@ DemoBroker::DemoBroker(const std::string& directory) : port_{free_port()}
                         << (::geteuid() == 0 ? "user root\n" : "");
     pid_ = start(file);
     for (int tries = 0; !listens(port_); ++tries) {
-        if (tries == 100 || ::waitpid(pid_, nullptr, WNOHANG) == pid_) throw std::runtime_error{"mosquitto does not start; its configuration: " + file};
+        const bool gone = ::waitpid(pid_, nullptr, WNOHANG) == pid_;
+        if (tries == 100 && !gone) stop();
+        if (tries == 100 || gone) throw std::runtime_error{"mosquitto does not start on port " + std::to_string(port_)};
         std::this_thread::sleep_for(std::chrono::milliseconds{50});
     }
-
-    mosquitto_lib_init();
-    ear_ = mosquitto_new(nullptr, true, this);
-    mosquitto_connect_callback_set(ear_, [](mosquitto* m, void*, int) { mosquitto_subscribe(m, nullptr, "#", 0); });
-    mosquitto_message_callback_set(ear_, [](mosquitto*, void* self, const mosquitto_message* message) {
-        auto& broker = *static_cast<DemoBroker*>(self);
-        const std::lock_guard lock{broker.mutex_};
-        ++broker.heard_.messages;
-        broker.heard_.newest[message->topic] = std::string{static_cast<const char*>(message->payload), static_cast<std::size_t>(message->payloadlen)};
-    });
-    mosquitto_connect_async(ear_, "127.0.0.1", port_, 30);
-    mosquitto_loop_start(ear_);
 }
 
-DemoBroker::~DemoBroker()
+DemoBroker::~DemoBroker() { stop(); }
+
+void DemoBroker::stop() noexcept
 {
-    mosquitto_disconnect(ear_);
-    mosquitto_loop_stop(ear_, true);
-    mosquitto_destroy(ear_);
     ::kill(pid_, SIGTERM);
     ::waitpid(pid_, nullptr, 0);
-}
-
-DemoBroker::Heard DemoBroker::heard() const
-{
-    const std::lock_guard lock{mutex_};
-    return heard_;
 }
 
 }  // namespace batgw

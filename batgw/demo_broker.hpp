@@ -1,17 +1,10 @@
-// A real mosquitto of our own on a free loopback port, and an ear on everything that is published there.
+// A real mosquitto of our own on a free loopback port.
 #pragma once
-
-#include "model/units.hpp"
 
 #include <sys/types.h>
 
 #include <cstdint>
-#include <map>
-#include <memory>
-#include <mutex>
 #include <string>
-
-struct mosquitto;
 
 namespace batgw {
 
@@ -22,20 +15,12 @@ public:
     ~DemoBroker();
     DemoBroker(const DemoBroker&) = delete;
     DemoBroker& operator=(const DemoBroker&) = delete;
-
     std::uint16_t port() const { return port_; }
-    struct Heard {
-        std::map<std::string, std::string> newest;  // by topic
-        std::uint64_t messages = 0;
-    };
-    Heard heard() const;
 
 private:
+    void stop() noexcept;
     std::uint16_t port_ = 0;
     pid_t pid_ = -1;
-    mosquitto* ear_ = nullptr;
-    mutable std::mutex mutex_;
-    Heard heard_;
 };
 
 }  // namespace batgw

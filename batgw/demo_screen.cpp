@@ -24,7 +24,7 @@ std::string bus(const Snapshot::Bus& b)
                        b.sent_per_s, b.traffic.refused);
 }
 
-std::string topics(const DemoBroker::Heard& heard)
+std::string topics(const MqttEar::Heard& heard)
 {
     static constexpr std::string_view wanted[] = {"LWT", "STATUS", "battery/soc/percent", "battery/voltage", "battery/pid/current", "battery/cell-max/voltage",
                                                   "inverter/send/current", "inverter/max-charge/current", "inverter/max-discharge/current"};
@@ -48,7 +48,7 @@ std::string faults(const Verdict& v)
 
 DemoScreen::DemoScreen(bool plain) : live_{!plain && ::isatty(STDOUT_FILENO) == 1} {}
 
-void DemoScreen::show(const Snapshot& s, const sim::SimulatedInverter& inverter, const DemoBroker::Heard& heard, std::uint16_t port)
+void DemoScreen::show(const Snapshot& s, const sim::SimulatedInverter& inverter, const MqttEar::Heard& heard, std::uint16_t port)
 {
     const Verdict& v = s.verdict;
     const double up = std::chrono::duration<double>(s.now - s.started).count();

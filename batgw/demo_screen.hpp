@@ -1,8 +1,8 @@
 // What `batgw demo` shows in the terminal.
 #pragma once
 
-#include "batgw/demo_broker.hpp"
 #include "model/snapshot.hpp"
+#include "mqtt/ear.hpp"
 #include "sim/simulator.hpp"
 
 namespace batgw {
@@ -12,7 +12,7 @@ public:
     // `plain`: a line for each show(); otherwise a screen drawn anew, when standard output is a terminal.
     explicit DemoScreen(bool plain);
     bool live() const { return live_; }
-    void show(const Snapshot& now, const sim::SimulatedInverter& inverter, const DemoBroker::Heard& heard, std::uint16_t port);
+    void show(const Snapshot& s, const sim::SimulatedInverter& inverter, const MqttEar::Heard& heard, std::uint16_t port);
 
 private:
     bool live_;

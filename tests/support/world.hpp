@@ -50,6 +50,7 @@ public:
           bridge{config, *find_battery_driver(options.battery), *find_inverter_driver(options.inverter), now, options.restored}
     {
         for (const Side side : {Side::battery, Side::inverter}) set_bus(side, BusState::active);
+        bridge.clock_valid(true);
     }
 
     // Runs for a time. What the gateway sends is in `sent`, oldest first.
@@ -71,6 +72,15 @@ public:
             run(10ms);
         }
         return true;
+    }
+    // Warms the whole pack, slower than the 5 K a minute that are an emergency.
+    void warm_to(int celsius)
+    {
+        for (int t = 18; t != celsius;) {
+            t = std::min(t + 4, celsius);
+            pack->command("temp " + std::to_string(t));
+            run(70s);
+        }
     }
     // To full power: the usual start of a scenario.
     void start_up()
