@@ -202,6 +202,30 @@ TEST_CASE("a controller that takes nothing refuses after a handful of frames; af
     CHECK(came == taken);
 }
 
+TEST_CASE("an interface queue that another program filled refuses ours too, until there is room")
+{
+    // SAFE-263
+    Adapter adapter;
+    Loop loop;
+    UnderTest t{loop, all_of("can2", 500000)};
+    REQUIRE(t.becomes(BusState::active));
+    adapter.reads = false;
+    std::this_thread::sleep_for(50ms);
+    const Peer greedy{"can2"};
+    unsigned theirs = 0;
+    while (theirs < 200 && greedy.send(raw(0x140, {1}))) ++theirs;
+    CHECK(errno == ENOBUFS);
+    CHECK(theirs < 200);
+    for (int i = 0; i < 3; ++i) CHECK(t.bus->send(frame(0x141, {1})) == Sent::full);
+    CHECK(t.counters().no_buffer == 3);
+    CHECK(t.counters().sent == 0);
+    CHECK(t.bus->status().state == BusState::active);
+    adapter.reads = true;
+    REQUIRE(loop.run_until([&] { return t.bus->send(frame(0x142, {1})) == Sent::yes; }));
+    REQUIRE(loop.run_until([&] { return adapter.got().find("t142101\r") != std::string::npos; }));
+    CHECK(adapter.got().find("t141") == std::string::npos);
+}
+
 TEST_CASE("an adapter that is unplugged is missing, and used again when it is back")
 {
     // SAFE-251
