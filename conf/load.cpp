@@ -132,14 +132,18 @@ private:
     }
     void unknown(const Node::Entry& entry, const std::string& name)
     {
-        const auto siblings = names_in(section_of(name));
+        // A file with more of them than that is not one of ours: no need to guess what was meant.
+        constexpr int most_hints = 500;
         std::string hint;
-        if (const auto meant = nearest(entry.key, siblings))
-            hint = fmt::format("nearest known: {}", *meant);
-        else if (const auto elsewhere = same_name(entry.key))
-            hint = fmt::format("nearest known: {}", *elsewhere);
-        else
-            hint = "known: " + joined(siblings);
+        if (++unknown_ <= most_hints) {
+            const auto siblings = names_in(section_of(name));
+            if (const auto meant = nearest(entry.key, siblings))
+                hint = fmt::format("nearest known: {}", *meant);
+            else if (const auto elsewhere = same_name(entry.key))
+                hint = fmt::format("nearest known: {}", *elsewhere);
+            else
+                hint = "known: " + joined(siblings);
+        }
         draft_.complain({entry.line, entry.column}, name, "unknown key", hint);
     }
     // A key that stands in the wrong section.
@@ -153,6 +157,7 @@ private:
     Draft& draft_;
     std::map<std::string, const Node*, std::less<>> values_;
     std::map<std::string, Place, std::less<>> sections_;
+    int unknown_ = 0;
 };
 
 class Loader {

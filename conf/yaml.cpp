@@ -28,8 +28,10 @@ public:
     explicit Lines(std::string_view text) : text_{text}
     {
         starts_.push_back(0);
-        for (std::size_t i = 0; i < text.size(); ++i)
+        for (std::size_t i = 0; i < text.size(); ++i) {
             if (text[i] == '\n') starts_.push_back(i + 1);
+            if (continues_character(text[i])) continued_.push_back(i);
+        }
     }
     std::size_t count() const { return starts_.size(); }
     std::string_view line(std::size_t i) const
@@ -51,14 +53,16 @@ public:
     int column(const YAML::Mark& at) const
     {
         if (at.line < 0 || static_cast<std::size_t>(at.line) >= starts_.size()) return 1;
-        const std::string_view before =
-            text_.substr(starts_[static_cast<std::size_t>(at.line)], static_cast<std::size_t>(std::max(at.column, 0)));
-        return 1 + static_cast<int>(std::count_if(before.begin(), before.end(), [](char c) { return !continues_character(c); }));
+        const std::size_t start = starts_[static_cast<std::size_t>(at.line)];
+        const auto first = std::lower_bound(continued_.begin(), continued_.end(), start);
+        const auto last = std::lower_bound(first, continued_.end(), offset(at));
+        return 1 + static_cast<int>(offset(at) - start) - static_cast<int>(last - first);
     }
 
 private:
     std::string_view text_;
     std::vector<std::size_t> starts_;
+    std::vector<std::size_t> continued_;  // bytes that are not the first of their character
 };
 
 // Builds the tree from the parser's events.
