@@ -29,7 +29,7 @@ set(links_bridge batgw_bridge batgw_sim)
 set(links_scenarios batgw_bridge batgw_sim batgw_conf)
 set(links_conf batgw_conf batgw_drivers)
 set(links_bus batgw_bus)
-set(links_mqtt batgw_mqtt)
+set(links_mqtt batgw_mqtt batgw_drivers)
 # These have threads, measure time or use the machine's ports: label "threads", and never two at once.
 set(thread_rooms bus mqtt batgw)
 

@@ -22,7 +22,7 @@ std::string code_of(const Watcher& w) { return json::parse(w.last("RESULT"))["co
 
 }  // namespace
 
-// MQTT-001, MQTT-010, MQTT-020, MQTT-011
+// MQTT-010, MQTT-020, MQTT-011
 TEST_CASE("a consumer sees every topic, and what is retained it sees later, too")
 {
     Broker broker;
@@ -211,7 +211,7 @@ TEST_CASE("a frozen broker, and a half-open connection, are noticed by the keep-
     CHECK(gateway.until([&] { return watcher.last("LWT") == "Online" && watcher.count("STATE") > 0; }, 5s, &watcher));
 }
 
-// MQTT-013, MQTT-051, MQTT-054
+// MQTT-013, MQTT-051
 TEST_CASE("commands are submitted, answered, and followed by STATUS")
 {
     Broker broker;
