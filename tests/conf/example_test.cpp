@@ -7,7 +7,6 @@
 #include <doctest/doctest.h>
 
 #include <algorithm>
-#include <regex>
 #include <set>
 
 using namespace batgw;
@@ -25,12 +24,20 @@ std::vector<std::string> lines_in(const std::string& text)
     return lines;
 }
 
-// "#  hold_s: 30" -> "  hold_s: 30"; sentences have one blank after the #.
+// Whether a line is a key that is commented out: "#  hold_s: 30". Sentences have one blank after the #.
+bool is_commented_key(const std::string& line)
+{
+    if (!line.starts_with('#')) return false;
+    const std::size_t name = line.find_first_not_of(' ', 1);
+    if (name == std::string::npos || name % 2 == 0) return false;
+    const std::size_t end = line.find_first_not_of("abcdefghijklmnopqrstuvwxyz0123456789_", name);
+    return end != std::string::npos && end > name && line[end] == ':';
+}
+
 std::string uncommented(const std::string& text)
 {
-    static const std::regex key_line{"^#((?:  )*[a-z0-9_]+:.*)$"};
     std::string out;
-    for (const std::string& line : lines_in(text)) out += std::regex_replace(line, key_line, "$1") + "\n";
+    for (const std::string& line : lines_in(text)) out += (is_commented_key(line) ? line.substr(1) : line) + "\n";
     return out;
 }
 

@@ -1,4 +1,5 @@
 // broken/NAME.yaml is refused with exactly the lines of broken/NAME.expected; good/NAME.yaml is in force as good/NAME.expected.
+// With BATGW_WRITE_EXPECTED in the environment the .expected files are written anew, to be read before they are committed.
 #include "conf/effective.hpp"
 #include "conf/reload.hpp"
 #include "tests/conf/helpers.hpp"
@@ -6,6 +7,7 @@
 #include <doctest/doctest.h>
 
 #include <algorithm>
+#include <cstdlib>
 
 using namespace batgw;
 using namespace batgw::test;
@@ -21,7 +23,12 @@ std::vector<std::filesystem::path> files_in(const char* folder)
     return files;
 }
 
-std::string expected_for(std::filesystem::path file) { return read_file(file.replace_extension(".expected")); }
+void check_against(std::filesystem::path file, const std::string& text)
+{
+    file.replace_extension(".expected");
+    if (std::getenv("BATGW_WRITE_EXPECTED") != nullptr) std::ofstream{file, std::ios::binary} << text;
+    CHECK(text == read_file(file));
+}
 
 Definitions definitions()
 {
@@ -40,7 +47,7 @@ TEST_CASE("every broken file is refused with all its problems, each at its line,
         CAPTURE(file.string());
         const Loaded loaded = load(read_file(file), file.filename().string(), catalogue(), definitions());
         CHECK_FALSE(loaded.config.has_value());
-        CHECK(lines_of(loaded.problems) == expected_for(file));
+        check_against(file, lines_of(loaded.problems));
     }
 }
 
@@ -54,7 +61,7 @@ TEST_CASE("every good file gives the effective configuration that it should")
         const Loaded loaded = load(read_file(file), file.filename().string(), catalogue(), definitions());
         CHECK(lines_of(loaded.problems) == "");
         REQUIRE(loaded.config.has_value());
-        CHECK(effective_yaml(*loaded.config, catalogue()) == expected_for(file));
+        check_against(file, effective_yaml(*loaded.config, catalogue()));
     }
 }
 
