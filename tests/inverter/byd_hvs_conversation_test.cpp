@@ -206,7 +206,6 @@ TEST_CASE("byd_hvs: frames keep their periods while the conversation lasts")
     const std::map<std::uint32_t, Duration> longest{
         {0x110, 2100ms}, {0x150, 10500ms}, {0x1D0, 10500ms}, {0x210, 10500ms}, {0x190, 61s}};
     for (const auto& [id, limit] : longest) {
-        CAPTURE(id);
         const auto times = h.times(id);
         CHECK(times.size() >= 6);
         for (std::size_t i = 1; i < times.size(); ++i) CHECK(times[i] - times[i - 1] <= limit);
@@ -220,7 +219,6 @@ TEST_CASE("byd_hvs: undisturbed, the cycles are 2, 10 and 60 s")
     run_with_inverter(h, 200s);
     const std::map<std::uint32_t, Duration> periods{{0x110, 2s}, {0x150, 10s}, {0x1D0, 10s}, {0x210, 10s}, {0x190, 60s}};
     for (const auto& [id, period] : periods) {
-        CAPTURE(id);
         const auto times = h.times(id);
         CHECK(times.size() >= 3);
         for (std::size_t i = 1; i < times.size(); ++i) CHECK(times[i] - times[i - 1] == period);
@@ -416,6 +414,25 @@ TEST_CASE("byd_hvs: battery data lost in RUN: zero at once, last good values, si
     h.run(500ms);
     CHECK(h.texts() == whole_burst());
     CHECK(h.state().phase == InverterPhase::hold);
+}
+
+TEST_CASE("byd_hvs: after a silence only a new sign of life starts the conversation")
+{
+    House h;
+    h.start_running();
+    h.verdict.battery_valid = h.verdict.ready = false;
+    h.verdict.may_fall_silent = true;
+    h.grant(0_A, 0_A);
+    h.run(2s);
+    REQUIRE(h.state().phase == InverterPhase::silent);
+    h.sent.clear();
+    h.verdict.battery_valid = true;
+    h.verdict.may_fall_silent = false;
+    h.run(10s);
+    CHECK(h.sent.empty());
+    h.hear("191#0404001700010400");
+    h.run(1s);
+    CHECK(h.texts() == whole_burst());
 }
 
 TEST_CASE("byd_hvs: with silence_on_fault off zero limits go on for ever")

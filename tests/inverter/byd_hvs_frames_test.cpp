@@ -56,6 +56,13 @@ TEST_CASE("byd_hvs: limits say upper and lower voltage, then discharge, then cha
         "110#0F1C0BE400000000");
     CHECK(*hvs::discharge_limit(frame("110#0F1C0BE4012C00FA")) == 30_A);
     CHECK(*hvs::charge_limit(frame("110#0F1C0BE4012C00FA")) == 25_A);
+    // Limits are rounded to the safe side: current and upper voltage down, lower voltage up.
+    CanFrame f = hvs::limits.blank();
+    hvs::window_max.put(f, Voltage::from_milli(386'899));
+    hvs::window_min.put(f, Voltage::from_milli(304'301));
+    hvs::discharge_limit.put(f, Current::from_milli(30'099));
+    hvs::charge_limit.put(f, Current::from_milli(25'099));
+    CHECK(text(f) == "110#0F1C0BE4012C00FA");
     // Saturates, never wraps.
     CHECK(text(hvs::encode_limits({.voltage_max = 70000, .voltage_min = -5, .charge = 70000, .discharge = -10})) ==
         "110#FFFF00000000FFFF");
