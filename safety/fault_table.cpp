@@ -105,7 +105,8 @@ FaultEffect FaultTable::preview(Instant now) const
     FaultEffect effect = overflow_;
     for (const Entry& e : entries_) {
         if (e.seen) add(effect, e.reported, e.reported_soft);
-        if (e.shown.latched || (e.shown.level != FaultClass::none && now - e.present_at < e.hold)) add(effect, e.shown, e.soft);
+        if (e.shown.latched || (e.shown.level != FaultClass::none && e.absent.elapsed(now) < e.hold))
+            add(effect, e.shown, e.soft);
     }
     return effect;
 }
@@ -131,7 +132,7 @@ void FaultTable::adopt(Entry& e, Instant now)
     e.shown.latched = e.shown.level >= FaultClass::trip;
     e.soft = e.reported_soft;
     e.hold = e.reported_hold;
-    e.present_at = now;
+    e.absent.reset();
     if (before.level == FaultClass::none)
         note(Change::What::set, e.shown, before.level);
     else if (before.level != e.shown.level)
@@ -146,7 +147,7 @@ bool FaultTable::settle(Entry& e, Instant now)
         adopt(e, now);
         return true;
     }
-    if (e.shown.level != FaultClass::none && now - e.present_at < e.hold) return true;
+    if (e.shown.level != FaultClass::none && e.absent.update(true, now) < e.hold) return true;
     if (!e.seen) return false;
     adopt(e, now);
     return true;
@@ -201,14 +202,13 @@ const ActiveFault* FaultTable::blocking(Direction direction) const
     return found;
 }
 
-void FaultTable::restore(const ActiveFault& fault, Instant now)
+void FaultTable::restore(const ActiveFault& fault)
 {
     Entry* e = find(fault);
     if (e == nullptr) e = make_room(fault);
     if (e == nullptr) return;
     e->shown = e->reported = fault;
     e->shown.latched = true;
-    e->present_at = now;
 }
 
 bool FaultTable::reset(FaultId id)

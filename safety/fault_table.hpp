@@ -60,8 +60,8 @@ struct FaultEffect {
 class FaultTable {
 public:
     // One round per evaluation: report() whatever is there, then settle().
-    // `hold`: the fault stays for this long after it was last reported. `soft`: shown as BLOCK, but the grant is taken away by
-    // other means (the ramp of SAFE-023).
+    // `hold`: the fault stays until it has not been reported for this long. `soft`: shown as BLOCK, but the grant is taken away
+    // by other means (the ramp of SAFE-023).
     void report(const ActiveFault& fault, Duration hold = {}, bool soft = false);
     void settle(Instant now);
 
@@ -86,7 +86,7 @@ public:
     const Changes& changes() const { return changes_; }
 
     // Latches of an earlier run (SAFE-046). Takes effect with the next settle().
-    void restore(const ActiveFault& fault, Instant now);
+    void restore(const ActiveFault& fault);
     // An operator's reset of everything latched under this id; whether its cause is gone is the caller's to know (SAFE-045).
     // True when something was latched.
     bool reset(FaultId id);
@@ -98,7 +98,7 @@ private:
         bool seen = false;
         bool soft = false, reported_soft = false;
         Duration hold{}, reported_hold{};
-        Instant present_at{};
+        Held absent;  // not reported, or milder than shown
     };
     void begin();
     Entry* find(const ActiveFault& fault);

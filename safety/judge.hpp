@@ -86,7 +86,7 @@ public:
     bool observing() const { return observing_; }
 
     // Latches of an earlier run, before the first evaluation (SAFE-046); an operator's reset (SAFE-045).
-    void restore(const ActiveFault& latched, Instant now) { faults_.restore(latched, now); }
+    void restore(const ActiveFault& latched) { faults_.restore(latched); }
     bool reset(FaultId id) { return faults_.reset(id); }
 
     // What others saw happen, into the same ring: commands, start, stop.

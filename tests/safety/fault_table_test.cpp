@@ -176,7 +176,7 @@ TEST_CASE("a latched fault keeps the class and the values it latched with; only 
 TEST_CASE("what was latched before a restart is latched after it")
 {
     FaultTable table;
-    table.restore(fault(FaultId::cell_high_crit, FaultClass::trip, Direction::both), t0);
+    table.restore(fault(FaultId::cell_high_crit, FaultClass::trip, Direction::both));
     table.settle(t0);
     REQUIRE(table.effect().worst == FaultClass::trip);
     REQUIRE(table.faults()[0].latched);
@@ -231,20 +231,32 @@ TEST_CASE("details and devices tell faults of one id apart")
     REQUIRE(table.faults().size() == 4);
 }
 
-TEST_CASE("a reported fault stays for its hold after it was last seen")
+TEST_CASE("a fault stays until it has not been reported for its hold")
 {
     FaultTable table;
-    table.report(fault(FaultId::bus_off, FaultClass::warn), 60s);
+    const ActiveFault refused = fault(FaultId::tx_guard_refused, FaultClass::block, Direction::both);
+    table.report(refused, 30s);
     table.settle(t0);
-    table.report(fault(FaultId::tx_guard_refused, FaultClass::block, Direction::both), 30s);
-    table.settle(t0 + 1s);
-    table.settle(t0 + 31s - 1us);
+    table.settle(t0 + 10s);  // first seen to be absent
+    REQUIRE(table.preview(t0 + 20s).blocks_all());
+    table.settle(t0 + 40s - 1us);
     REQUIRE(table.effect().blocks_all());
-    REQUIRE(table.preview(t0 + 31s - 1us).blocks_all());
-    table.settle(t0 + 31s);
-    REQUIRE(table.effect().worst == FaultClass::warn);
-    table.settle(t0 + 60s);
-    REQUIRE(table.faults().empty());
+    SUBCASE("over")
+    {
+        REQUIRE_FALSE(table.preview(t0 + 40s).blocks_all());
+        table.settle(t0 + 40s);
+        REQUIRE(table.faults().empty());
+    }
+    SUBCASE("once more")
+    {
+        table.report(refused, 30s);
+        table.settle(t0 + 40s);
+        table.settle(t0 + 41s);
+        table.settle(t0 + 71s - 1us);
+        REQUIRE(table.effect().blocks_all());
+        table.settle(t0 + 71s);
+        REQUIRE(table.faults().empty());
+    }
 }
 
 TEST_CASE("a soft BLOCK is shown and takes nothing away by itself")
@@ -344,7 +356,7 @@ TEST_CASE("a full table forgets the mildest fault first, and one that finds no r
     table.settle(t0 + 2s);
     REQUIRE(table.effect().blocks_all());
     ActiveFault weird = fault(FaultId::soc_low, FaultClass::block, Direction::charge);
-    table.restore(weird, t0 + 2s);  // no room either: nothing breaks
+    table.restore(weird);  // no room either: nothing breaks
     REQUIRE(table.faults().full());
 }
 

@@ -770,7 +770,7 @@ TEST_CASE("what the battery reports acts as its driver maps it, and what needs a
     house.state.reported.clear();
     house.step();
     REQUIRE_FALSE(house.has(FaultId::bms_fault, "P1A3622"));
-    REQUIRE(house.time_until([&] { return !house.has(FaultId::bms_fault); }, 60s) == 29900ms);
+    REQUIRE(house.time_until([&] { return !house.has(FaultId::bms_fault); }, 60s) == 30s);
     house.state.reported.push_back(
         {.level = FaultClass::block, .direction = Direction::both, .code = {"P1A4100"}, .never_close_again = true});
     house.step();
