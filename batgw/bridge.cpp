@@ -12,21 +12,23 @@ constexpr Duration rate_window = 1s;
 }  // namespace
 
 Bridge::Bridge(const Config& config, const BatteryDriverInfo& battery, const InverterDriverInfo& inverter, Instant start,
-               const std::optional<OperatorState>& restored)
+    const std::optional<OperatorState>& restored)
     : battery_info_{battery},
       inverter_info_{inverter},
       tick_{config.safety.tick},
       started_{start},
-      battery_{battery.make({.config = config.battery, .ages = age_limits(config.safety, battery.profile), .contactor_mode = config.safety.contactors.mode})},
+      battery_{battery.make({.config = config.battery,
+          .ages = age_limits(config.safety, battery.profile),
+          .contactor_mode = config.safety.contactors.mode})},
       inverter_{inverter.make(config.inverter)},
       operator_{config.battery},
       judge_{JudgeSetup{.safety = config.safety,
-                        .battery = config.battery,
-                        .profile = battery.profile,
-                        .battery_name = battery.name,
-                        .inverter_verified = inverter.verified,
-                        .inverter_name = inverter.name,
-                        .start = start}},
+          .battery = config.battery,
+          .profile = battery.profile,
+          .battery_name = battery.name,
+          .inverter_verified = inverter.verified,
+          .inverter_name = inverter.name,
+          .start = start}},
       ports_{Port{.out = TxPort{battery.sends}, .rate_since = start}, Port{.out = TxPort{inverter.sends}, .rate_since = start}}
 {
     if (restored) operator_.restore(*restored);
@@ -52,7 +54,8 @@ void Bridge::on_frame(Side side, const CanFrame& frame, Instant received, Instan
 bool Bridge::sent_by_us(Side side, const CanFrame& frame) const
 {
     const auto rules = side == Side::battery ? battery_info_.sends : inverter_info_.sends;
-    return std::any_of(rules.begin(), rules.end(), [&](const TxRule& r) { return r.id == frame.id && r.extended == frame.extended; });
+    return std::any_of(
+        rules.begin(), rules.end(), [&](const TxRule& r) { return r.id == frame.id && r.extended == frame.extended; });
 }
 
 void Bridge::on_bus(Side side, const BusStatus& status, Instant)
@@ -133,15 +136,19 @@ BusInputs Bridge::bus_inputs(Port& p, Instant now)
 {
     p.out.fill(p.traffic);
     return {.status = &p.status,
-            .traffic = &p.traffic,
-            .tx = {.ever_sent = p.out.ever_sent(), .refusing = p.out.refusing(now), .starved = p.out.starved(now), .dead = p.out.dead(now)}};
+        .traffic = &p.traffic,
+        .tx = {.ever_sent = p.out.ever_sent(),
+            .refusing = p.out.refusing(now),
+            .starved = p.out.starved(now),
+            .dead = p.out.dead(now)}};
 }
 
 void Bridge::speak(Instant now)
 {
     Outbox out;
     if (now >= battery_wake_) {
-        battery_wake_ = battery_->on_tick(now, {.contactors = verdict().contactors.order, .inverter_current = inverter_->state().current.fresh(now)}, out);
+        battery_wake_ = battery_->on_tick(
+            now, {.contactors = verdict().contactors.order, .inverter_current = inverter_->state().current.fresh(now)}, out);
         port(Side::battery).out.queue(out, now, stamp());
     }
     if (now >= inverter_wake_) {
@@ -191,7 +198,10 @@ void Bridge::fill(Snapshot& s, Instant now)
     s.operator_kept = operator_.persistent();
     s.contactor_mode = judge_.contactor_mode();
     for (std::size_t i = 0; i < ports_.size(); ++i)
-        s.buses[i] = {.status = ports_[i].status, .traffic = ports_[i].traffic, .received_per_s = ports_[i].received_per_s, .sent_per_s = ports_[i].sent_per_s};
+        s.buses[i] = {.status = ports_[i].status,
+            .traffic = ports_[i].traffic,
+            .received_per_s = ports_[i].received_per_s,
+            .sent_per_s = ports_[i].sent_per_s};
     s.clock_valid = inputs_.clock_valid;
     s.transitions = judge_.transitions();
 }

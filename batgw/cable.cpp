@@ -1,11 +1,11 @@
 #include "batgw/cable.hpp"
 
-#include <sys/socket.h>
-#include <sys/un.h>
-
 #include <cerrno>
 #include <cstring>
 #include <system_error>
+
+#include <sys/socket.h>
+#include <sys/un.h>
 
 namespace batgw {
 namespace {
@@ -14,7 +14,8 @@ sockaddr_un address(const std::string& path)
 {
     sockaddr_un a{};
     a.sun_family = AF_UNIX;
-    if (path.empty() || path.size() >= sizeof a.sun_path) throw std::system_error{ENAMETOOLONG, std::generic_category(), "cable " + path};
+    if (path.empty() || path.size() >= sizeof a.sun_path)
+        throw std::system_error{ENAMETOOLONG, std::generic_category(), "cable " + path};
     std::memcpy(a.sun_path, path.c_str(), path.size() + 1);
     return a;
 }
@@ -25,7 +26,9 @@ CableEnd CableEnd::battery_side(const std::string& path) { return {path, path + 
 CableEnd CableEnd::inverter_side(const std::string& path) { return {path + ".inverter", path}; }
 
 CableEnd::CableEnd(const std::string& mine, std::string other)
-    : mine_{mine}, other_{std::move(other)}, socket_{::socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0)}
+    : mine_{mine},
+      other_{std::move(other)},
+      socket_{::socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0)}
 {
     ::unlink(mine_.c_str());
     const sockaddr_un a = address(mine_);

@@ -22,8 +22,8 @@ public:
     CableEnd& operator=(CableEnd&&) = delete;
     CableEnd& operator=(const CableEnd&) = delete;
 
-    void tell(std::int64_t milli);          // lost when nobody is at the other end
-    std::optional<std::int64_t> newest();   // of what was told since last asked
+    void tell(std::int64_t milli);         // lost when nobody is at the other end
+    std::optional<std::int64_t> newest();  // of what was told since last asked
 
 private:
     CableEnd(const std::string& mine, std::string other);

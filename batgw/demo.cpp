@@ -1,5 +1,5 @@
-// batgw demo: the real gateway, thread for thread, between a simulated pack and a simulated inverter on in-process buses, with a real
-// broker. Only the hardware is made up.
+// batgw demo: the real gateway, thread for thread, between a simulated pack and a simulated inverter on in-process buses, with a
+// real broker. Only the hardware is made up.
 #include "batgw/commands.hpp"
 #include "batgw/demo_broker.hpp"
 #include "batgw/demo_screen.hpp"
@@ -54,8 +54,8 @@ log:
   level: warn
 state_directory: {}
 {})",
-                       options.battery, options.inverter, options.real_times ? "" : "  options:\n    ready_s: 1\n", port, directory,
-                       options.real_times ? "" : short_times);
+        options.battery, options.inverter, options.real_times ? "" : "  options:\n    ready_s: 1\n", port, directory,
+        options.real_times ? "" : short_times);
 }
 
 class TemporaryDirectory {
@@ -110,34 +110,48 @@ public:
     // Returns the exit status.
     int run(std::optional<Duration> time)
     {
-        SimPort pack_port{base_.get(), config_->battery.interface, std::nullopt, [this](const CanFrame& f, Instant at) { pack_->on_frame(f, at); },
-                          [this](Instant now, Outbox& out) {
-                              const Instant coupled = plant_->on_tick(now);
-                              return std::min(coupled, pack_->on_tick(now, out));
-                          },
-                          quiet_, &hub_};
-        SimPort inverter_port{base_.get(), config_->inverter.interface, std::nullopt, [this](const CanFrame& f, Instant at) { inverter_->on_frame(f, at); },
-                              [this](Instant now, Outbox& out) { return inverter_->on_tick(now, out); }, quiet_, &hub_};
+        SimPort pack_port{base_.get(), config_->battery.interface, std::nullopt,
+            [this](const CanFrame& f, Instant at) { pack_->on_frame(f, at); },
+            [this](Instant now, Outbox& out) {
+                const Instant coupled = plant_->on_tick(now);
+                return std::min(coupled, pack_->on_tick(now, out));
+            },
+            quiet_, &hub_};
+        SimPort inverter_port{base_.get(), config_->inverter.interface, std::nullopt,
+            [this](const CanFrame& f, Instant at) { inverter_->on_frame(f, at); },
+            [this](Instant now, Outbox& out) { return inverter_->on_tick(now, out); }, quiet_, &hub_};
         const auto* battery = drivers().battery(config_->battery.protocol);
         const auto* inverter = drivers().inverter(config_->inverter.protocol);
-        Gateway gateway{base_.get(), {.config = config_, .battery = battery, .inverter = inverter, .service = &service_, .hub = &hub_}, channels_};
+        Gateway gateway{base_.get(),
+            {.config = config_, .battery = battery, .inverter = inverter, .service = &service_, .hub = &hub_}, channels_};
         gateway_ = &gateway;
 
-        const EventHandle on_screen{event_new(base_.get(), -1, EV_PERSIST, [](evutil_socket_t, short, void* self) noexcept { static_cast<Demo*>(self)->show(); }, this)};
+        const EventHandle on_screen{event_new(
+            base_.get(), -1, EV_PERSIST, [](evutil_socket_t, short, void* self) noexcept { static_cast<Demo*>(self)->show(); },
+            this)};
         const timeval often{screen_.live() ? 0 : 1, screen_.live() ? 500'000 : 0};
         event_add(on_screen.get(), &often);
-        const EventHandle on_time{event_new(base_.get(), -1, 0, [](evutil_socket_t, short, void* self) noexcept { static_cast<Demo*>(self)->gateway_->stop(); }, this)};
+        const EventHandle on_time{event_new(
+            base_.get(), -1, 0, [](evutil_socket_t, short, void* self) noexcept { static_cast<Demo*>(self)->gateway_->stop(); },
+            this)};
         if (time) {
             const timeval tv{time->count() / 1'000'000, time->count() % 1'000'000};
             event_add(on_time.get(), &tv);
         }
         // What the house wishes: charge for a while, then use the battery, and so on.
         inverter_->set_wish(5_kW);
-        const EventHandle on_wish{event_new(base_.get(), -1, EV_PERSIST, [](evutil_socket_t, short, void* self) noexcept { static_cast<Demo*>(self)->wish(); }, this)};
+        const EventHandle on_wish{event_new(
+            base_.get(), -1, EV_PERSIST, [](evutil_socket_t, short, void* self) noexcept { static_cast<Demo*>(self)->wish(); },
+            this)};
         const timeval wishes{15, 0};
         event_add(on_wish.get(), &wishes);
         {
-            const Outside outside{channels_, {.config = config_, .battery = battery, .inverter = inverter, .read_again = [this] { return Loaded{.config = *config_}; }, .service = &service_}};
+            const Outside outside{channels_,
+                {.config = config_,
+                    .battery = battery,
+                    .inverter = inverter,
+                    .read_again = [this] { return Loaded{.config = *config_}; },
+                    .service = &service_}};
             gateway.run();
         }
         show();
@@ -161,10 +175,13 @@ private:
         const sim::InverterReport report = inverter_->report();
         const auto heard = ear_.heard();
         const bool good = report.satisfied() && heard.messages > 0;
-        std::printf("\nThe inverter was %s, %s, and received %llu frames; %llu MQTT messages on %zu topics.\n", report.identified ? "identified" : "NOT identified",
-                    report.served ? "served with limits" : "NEVER given a limit above 0", static_cast<unsigned long long>(report.frames),
-                    static_cast<unsigned long long>(heard.messages), heard.newest.size());
-        if (running_since_) std::printf("Power could flow %.1f s after the start.\n", std::chrono::duration<double>(*running_since_ - snapshot_.started).count());
+        std::printf("\nThe inverter was %s, %s, and received %llu frames; %llu MQTT messages on %zu topics.\n",
+            report.identified ? "identified" : "NOT identified",
+            report.served ? "served with limits" : "NEVER given a limit above 0", static_cast<unsigned long long>(report.frames),
+            static_cast<unsigned long long>(heard.messages), heard.newest.size());
+        if (running_since_)
+            std::printf("Power could flow %.1f s after the start.\n",
+                std::chrono::duration<double>(*running_since_ - snapshot_.started).count());
         for (const std::string& problem : report.problems) std::printf("problem: %s\n", problem.c_str());
         std::printf("%s\n", good ? "The inverter got what it needs." : "The inverter did NOT get what it needs.");
         return good ? 0 : 1;

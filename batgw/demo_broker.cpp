@@ -2,13 +2,7 @@
 
 #include "batgw/event.hpp"
 
-#include <arpa/inet.h>
 #include <fmt/format.h>
-#include <netinet/in.h>
-#include <fcntl.h>
-#include <spawn.h>
-#include <sys/socket.h>
-#include <sys/wait.h>
 
 #include <array>
 #include <chrono>
@@ -17,6 +11,13 @@
 #include <stdexcept>
 #include <system_error>
 #include <thread>
+
+#include <arpa/inet.h>
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <spawn.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
 
 extern char** environ;  // NOLINT(readability-redundant-declaration): POSIX wants it declared
 
@@ -37,7 +38,8 @@ std::uint16_t free_port()
     const Fd s{::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)};
     sockaddr_in a = loopback(0);
     socklen_t size = sizeof a;
-    if (!s || ::bind(s.get(), reinterpret_cast<sockaddr*>(&a), size) != 0 || ::getsockname(s.get(), reinterpret_cast<sockaddr*>(&a), &size) != 0)
+    if (!s || ::bind(s.get(), reinterpret_cast<sockaddr*>(&a), size) != 0 ||
+        ::getsockname(s.get(), reinterpret_cast<sockaddr*>(&a), &size) != 0)
         throw std::system_error{errno, std::generic_category(), "no free loopback port"};
     return ntohs(a.sin_port);
 }
@@ -55,10 +57,12 @@ pid_t start(const std::string& configuration)
     for (const char* program : {"/usr/sbin/mosquitto", "/usr/local/sbin/mosquitto", "/usr/bin/mosquitto"}) {
         if (::access(program, X_OK) != 0) continue;
         pid_t pid = -1;
-        std::array<char*, 4> argv{const_cast<char*>(program), const_cast<char*>("-c"), const_cast<char*>(configuration.c_str()), nullptr};
+        std::array<char*, 4> argv{
+            const_cast<char*>(program), const_cast<char*>("-c"), const_cast<char*>(configuration.c_str()), nullptr};
         posix_spawn_file_actions_t files;
         ::posix_spawn_file_actions_init(&files);
-        for (const int fd : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO}) ::posix_spawn_file_actions_addopen(&files, fd, "/dev/null", O_RDWR, 0);
+        for (const int fd : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO})
+            ::posix_spawn_file_actions_addopen(&files, fd, "/dev/null", O_RDWR, 0);
         // A Ctrl-C at the terminal is for us; the broker must still be there for the goodbye.
         posix_spawnattr_t attributes;
         ::posix_spawnattr_init(&attributes);

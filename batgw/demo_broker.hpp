@@ -1,10 +1,10 @@
 // A real mosquitto of our own on a free loopback port.
 #pragma once
 
-#include <sys/types.h>
-
 #include <cstdint>
 #include <string>
+
+#include <sys/types.h>
 
 namespace batgw {
 

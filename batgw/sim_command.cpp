@@ -7,12 +7,13 @@
 #include "sim/plant.hpp"
 #include "sim/registry.hpp"
 
-#include <fcntl.h>
 #include <fmt/format.h>
 
 #include <csignal>
 #include <cstdio>
 #include <functional>
+
+#include <fcntl.h>
 
 namespace batgw {
 namespace {
@@ -29,7 +30,9 @@ public:
         const int flags = ::fcntl(STDIN_FILENO, F_GETFL);
         if (flags < 0 || ::fcntl(STDIN_FILENO, F_SETFL, flags | O_NONBLOCK) != 0) return;
         // A regular file or /dev/null cannot be waited for: nothing to control then.
-        EventHandle e{event_new(base, STDIN_FILENO, EV_READ | EV_PERSIST, [](evutil_socket_t, short, void* self) noexcept { static_cast<Console*>(self)->read(); }, this)};
+        EventHandle e{event_new(
+            base, STDIN_FILENO, EV_READ | EV_PERSIST,
+            [](evutil_socket_t, short, void* self) noexcept { static_cast<Console*>(self)->read(); }, this)};
         if (e && event_add(e.get(), nullptr) == 0) on_input_ = std::move(e);
     }
     void run(std::string_view line)
@@ -89,12 +92,13 @@ int run_battery(const SimOptions& options)
     std::optional<sim::Plant> plant;
     if (cable) plant.emplace(*battery, inverter.emplace(*cable));
     SimPort port{base.get(), options.interface, std::nullopt, [&](const CanFrame& f, Instant at) { battery->on_frame(f, at); },
-                 [&](Instant now, Outbox& out) {
-                     const Instant coupled = plant ? plant->on_tick(now) : end_of_time;
-                     return std::min(coupled, battery->on_tick(now, out));
-                 },
-                 log};
-    run_for(base.get(), options, [&](std::string_view line) { return line == "status" ? battery->status() : battery->command(line); });
+        [&](Instant now, Outbox& out) {
+            const Instant coupled = plant ? plant->on_tick(now) : end_of_time;
+            return std::min(coupled, battery->on_tick(now, out));
+        },
+        log};
+    run_for(base.get(), options,
+        [&](std::string_view line) { return line == "status" ? battery->status() : battery->command(line); });
     std::puts(battery->status().c_str());
     return 0;
 }
@@ -108,15 +112,16 @@ int run_inverter(const SimOptions& options)
     std::optional<CableEnd> cable;
     if (!options.cable.empty()) cable.emplace(CableEnd::inverter_side(options.cable));
     SimPort port{base.get(), options.interface, std::nullopt, [&](const CanFrame& f, Instant at) { inverter->on_frame(f, at); },
-                 [&](Instant now, Outbox& out) {
-                     if (cable) {
-                         if (const auto milli = cable->newest()) inverter->set_terminal_voltage(Voltage::from_milli(*milli));
-                         cable->tell(inverter->current().milli());
-                     }
-                     return std::min(cable ? now + 20ms : end_of_time, inverter->on_tick(now, out));
-                 },
-                 log};
-    run_for(base.get(), options, [&](std::string_view line) { return line == "status" ? inverter->status() : inverter->command(line); });
+        [&](Instant now, Outbox& out) {
+            if (cable) {
+                if (const auto milli = cable->newest()) inverter->set_terminal_voltage(Voltage::from_milli(*milli));
+                cable->tell(inverter->current().milli());
+            }
+            return std::min(cable ? now + 20ms : end_of_time, inverter->on_tick(now, out));
+        },
+        log};
+    run_for(base.get(), options,
+        [&](std::string_view line) { return line == "status" ? inverter->status() : inverter->command(line); });
     std::puts(inverter->status().c_str());
     for (const std::string& problem : inverter->report().problems) std::printf("problem: %s\n", problem.c_str());
     return inverter->report().satisfied() ? 0 : 1;
@@ -126,7 +131,8 @@ int run_inverter(const SimOptions& options)
 
 int run_simulator(const SimOptions& options)
 {
-    if (!options.duration.empty() && !parse_duration(options.duration)) throw std::invalid_argument{"--for wants a time like 20s, not '" + options.duration + "'"};
+    if (!options.duration.empty() && !parse_duration(options.duration))
+        throw std::invalid_argument{"--for wants a time like 20s, not '" + options.duration + "'"};
     return options.kind == "battery" ? run_battery(options) : run_inverter(options);
 }
 

@@ -16,8 +16,8 @@ class SimPort final : public BusListener {
 public:
     using OnFrame = std::function<void(const CanFrame&, Instant)>;
     using OnTick = std::function<Instant(Instant, Outbox&)>;
-    SimPort(event_base* base, const std::string& interface, std::optional<std::uint32_t> bitrate, OnFrame on_frame, OnTick on_tick, BusLog& log,
-            VirtualHub* hub = nullptr);
+    SimPort(event_base* base, const std::string& interface, std::optional<std::uint32_t> bitrate, OnFrame on_frame,
+        OnTick on_tick, BusLog& log, VirtualHub* hub = nullptr);
 
     void on_frame(const CanFrame& frame, Instant received, Instant now) override;
     void on_bus(Instant now) override;
@@ -32,7 +32,7 @@ private:
     Timer timer_;
     EventHandle on_timer_event_;
     std::unique_ptr<Bus> bus_;
-    FixedVector<CanFrame, 64> waiting_;   // the bus was full
+    FixedVector<CanFrame, 64> waiting_;  // the bus was full
 };
 
 }  // namespace batgw

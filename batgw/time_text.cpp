@@ -9,7 +9,8 @@ namespace batgw {
 
 std::optional<Duration> parse_duration(std::string_view text)
 {
-    static constexpr std::array<std::pair<std::string_view, Duration>, 5> units{{{"ms", 1ms}, {"s", 1s}, {"m", 60s}, {"h", 3600s}, {"", 1s}}};
+    static constexpr std::array<std::pair<std::string_view, Duration>, 5> units{
+        {{"ms", 1ms}, {"s", 1s}, {"m", 60s}, {"h", 3600s}, {"", 1s}}};
     std::int64_t number = 0;
     const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
     if (error != std::errc{} || number < 0 || number > 30LL * 86400 * 1000) return std::nullopt;

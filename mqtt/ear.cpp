@@ -16,7 +16,8 @@ MqttEar::MqttEar(std::uint16_t port)
         auto& ear = *static_cast<MqttEar*>(self);
         const std::lock_guard lock{ear.mutex_};
         ++ear.heard_.messages;
-        ear.heard_.newest[message->topic].assign(static_cast<const char*>(message->payload), static_cast<std::size_t>(message->payloadlen));
+        ear.heard_.newest[message->topic].assign(
+            static_cast<const char*>(message->payload), static_cast<std::size_t>(message->payloadlen));
     });
     mosquitto_connect_async(client_, "127.0.0.1", port, 30);
     mosquitto_loop_start(client_);

@@ -1,13 +1,9 @@
-// make bench: prints the table of docs/benchmarks.md, measured on this machine. Nothing here is asserted; a figure that could not be
-// taken is said to be missing.
+// make bench: prints the table of docs/benchmarks.md, measured on this machine. Nothing here is asserted; a figure that could not
+// be taken is said to be missing.
 #include "house.hpp"
-
 #include "model/snapshot.hpp"
 
 #include <fmt/format.h>
-#include <sys/resource.h>
-#include <sys/un.h>
-#include <sys/wait.h>
 
 #include <algorithm>
 #include <atomic>
@@ -16,15 +12,19 @@
 #include <cstdlib>
 #include <cstring>
 #include <ctime>
-#include <fstream>
 #include <filesystem>
+#include <fstream>
 #include <new>
 #include <thread>
 #include <vector>
 
+#include <sys/resource.h>
+#include <sys/un.h>
+#include <sys/wait.h>
+
 namespace {
 std::atomic<std::uint64_t> allocations{0};
-}
+}  // namespace
 void* operator new(std::size_t size)
 {
     allocations.fetch_add(1, std::memory_order_relaxed);
@@ -40,7 +40,11 @@ namespace {
 using Clock = std::chrono::steady_clock;
 double seconds_since(Clock::time_point t) { return std::chrono::duration<double>(Clock::now() - t).count(); }
 
-void row(std::string_view what, std::string_view figure) { fmt::print("| {} | {} |\n", what, figure); std::fflush(stdout); }
+void row(std::string_view what, std::string_view figure)
+{
+    fmt::print("| {} | {} |\n", what, figure);
+    std::fflush(stdout);
+}
 
 struct Percentiles {
     double p50, p99, max;
@@ -85,7 +89,8 @@ struct Running {
         bridge.on_bus(Side::battery, up, now);
         bridge.on_bus(Side::inverter, up, now);
         run(30s);
-        if (bridge.verdict().state != GatewayState::run) throw std::runtime_error{fmt::format("the bridge does not run but is {}", to_string(bridge.verdict().state))};
+        if (bridge.verdict().state != GatewayState::run)
+            throw std::runtime_error{fmt::format("the bridge does not run but is {}", to_string(bridge.verdict().state))};
     }
     void run(Duration time)
     {
@@ -104,8 +109,10 @@ struct Running {
                 while (const auto f = bridge.next_frame(side, now)) {
                     bridge.sent(side, now);
                     ++frames;
-                    if (side == Side::battery) pack->on_frame(*f, now);
-                    else inverter->on_frame(*f, now);
+                    if (side == Side::battery)
+                        pack->on_frame(*f, now);
+                    else
+                        inverter->on_frame(*f, now);
                 }
         }
     }
@@ -132,7 +139,8 @@ void decode()
             driver->on_frame(f, now += 100us);
             ++n;
         }
-    row("decode, BYD Atto 3 driver, mix of a real pack", fmt::format("{:.0f} ns a frame", seconds_since(begin) * 1e9 / static_cast<double>(n)));
+    row("decode, BYD Atto 3 driver, mix of a real pack",
+        fmt::format("{:.0f} ns a frame", seconds_since(begin) * 1e9 / static_cast<double>(n)));
 }
 
 void encode()
@@ -153,7 +161,8 @@ void encode()
             now += 10ms;
         }
     }
-    row("encode, BYD HVS driver, identification and data", fmt::format("{:.0f} ns a frame", seconds_since(begin) * 1e9 / static_cast<double>(std::max<std::uint64_t>(n, 1))));
+    row("encode, BYD HVS driver, identification and data",
+        fmt::format("{:.0f} ns a frame", seconds_since(begin) * 1e9 / static_cast<double>(std::max<std::uint64_t>(n, 1))));
 }
 
 void bridge_step()
@@ -165,7 +174,7 @@ void bridge_step()
     const auto begin = Clock::now();
     while (seconds_since(begin) < 1.0)
         for (const CanFrame& f : frames) {
-            house.now += 250us;   // 4,000 frames a second
+            house.now += 250us;  // 4,000 frames a second
             house.bridge.on_frame(Side::battery, f, house.now, house.now);
             house.bridge.run(house.now);
             for (const Side side : {Side::battery, Side::inverter})
@@ -190,7 +199,10 @@ class Loop {
 public:
     Loop() : base_{event_base_new()}
     {
-        Gateway::Setup setup{.config = configuration(), .battery = find_battery_driver("byd-atto3"), .inverter = find_inverter_driver("byd-hvs"), .service = &service_};
+        Gateway::Setup setup{.config = configuration(),
+            .battery = find_battery_driver("byd-atto3"),
+            .inverter = find_inverter_driver("byd-hvs"),
+            .service = &service_};
         setup.handle_signals = false;
         setup.open = [this](Side side, const BusSpec&, BusListener& listener) -> std::unique_ptr<Bus> {
             return std::make_unique<bus::FdBus>(base_.get(), pair(side).gateway, listener);
@@ -214,7 +226,8 @@ public:
     std::uint64_t received()
     {
         channels_.snapshots.take();
-        return channels_.snapshots.newest().buses[0].status.counters.received + channels_.snapshots.newest().buses[1].status.counters.received;
+        return channels_.snapshots.newest().buses[0].status.counters.received +
+            channels_.snapshots.newest().buses[1].status.counters.received;
     }
     GatewayState state()
     {
@@ -249,8 +262,10 @@ public:
             for (const Side side : {Side::battery, Side::inverter})
                 receive(side, [&](const CanFrame& f) {
                     const Instant at = monotonic_now();
-                    if (side == Side::battery) pack_->on_frame(f, at);
-                    else inverter_->on_frame(f, at);
+                    if (side == Side::battery)
+                        pack_->on_frame(f, at);
+                    else
+                        inverter_->on_frame(f, at);
                     each(side, f, at);
                 });
             meanwhile(now);
@@ -258,9 +273,12 @@ public:
     }
     void to_full_power()
     {
-        for (int i = 0; i < 60 && state() != GatewayState::run; ++i) live(500ms, [](Side, const CanFrame&, Instant) {}, [](Instant) { std::this_thread::sleep_for(200us); });
+        for (int i = 0; i < 60 && state() != GatewayState::run; ++i)
+            live(
+                500ms, [](Side, const CanFrame&, Instant) {}, [](Instant) { std::this_thread::sleep_for(200us); });
         if (state() != GatewayState::run) throw std::runtime_error{"the loop does not reach RUN"};
-        live(5s, [](Side, const CanFrame&, Instant) {}, [](Instant) { std::this_thread::sleep_for(200us); });
+        live(
+            5s, [](Side, const CanFrame&, Instant) {}, [](Instant) { std::this_thread::sleep_for(200us); });
     }
     sim::SimulatedBattery& pack() { return *pack_; }
 
@@ -378,7 +396,9 @@ void real_traffic()
     for (const double g : gaps) mean += g;
     mean /= static_cast<double>(gaps.size());
     for (const double g : gaps) square += (g - mean) * (g - mean);
-    row("period of 0x12D (50 ms)", fmt::format("{:.3f} ms, standard deviation {:.3f} ms, max {:.2f} ms", mean, std::sqrt(square / static_cast<double>(gaps.size())), percentiles(gaps).max));
+    row("period of 0x12D (50 ms)",
+        fmt::format("{:.3f} ms, standard deviation {:.3f} ms, max {:.2f} ms", mean,
+            std::sqrt(square / static_cast<double>(gaps.size())), percentiles(gaps).max));
     row("CPU at a real pack's traffic, bridge's thread", fmt::format("{:.2f} % of one core", cpu * 100));
 }
 
@@ -389,19 +409,25 @@ void program(const std::string& path)
         row("exec to READY, memory, size", "missing: no program at " + path);
         return;
     }
-    row("size of the program", fmt::format("{:.2f} MB, {:.2f} MB with its debug information", [&] {
-        const std::string command = fmt::format("strip -o /dev/shm/batgw-stripped {} 2>/dev/null", path);
-        if (std::system(command.c_str()) != 0) return 0.0;
-        const double size = static_cast<double>(std::filesystem::file_size("/dev/shm/batgw-stripped")) / 1e6;
-        std::filesystem::remove("/dev/shm/batgw-stripped");
-        return size;
-    }(), static_cast<double>(std::filesystem::file_size(path)) / 1e6));
+    row("size of the program",
+        fmt::format(
+            "{:.2f} MB, {:.2f} MB with its debug information",
+            [&] {
+                const std::string command = fmt::format("strip -o /dev/shm/batgw-stripped {} 2>/dev/null", path);
+                if (std::system(command.c_str()) != 0) return 0.0;
+                const double size = static_cast<double>(std::filesystem::file_size("/dev/shm/batgw-stripped")) / 1e6;
+                std::filesystem::remove("/dev/shm/batgw-stripped");
+                return size;
+            }(),
+            static_cast<double>(std::filesystem::file_size(path)) / 1e6));
 
     char directory[] = "/tmp/batgw-bench-XXXXXX";
     if (::mkdtemp(directory) == nullptr) return;
     const std::string dir = directory;
-    std::ofstream{dir + "/batgw.yaml"} << "battery: {protocol: byd-atto3, interface: can0, cells: 126, capacity_wh: 60480}\n"
-                                          "inverter: {protocol: byd-hvs, interface: can1}\nmqtt: {host: 127.0.0.1, port: 1}\nstate_directory: " << dir << "\n";
+    std::ofstream{dir + "/batgw.yaml"}
+        << "battery: {protocol: byd-atto3, interface: can0, cells: 126, capacity_wh: 60480}\n"
+           "inverter: {protocol: byd-hvs, interface: can1}\nmqtt: {host: 127.0.0.1, port: 1}\nstate_directory: "
+        << dir << "\n";
     std::vector<double> millis;
     double resident_mb = 0;
     for (int i = 0; i < 20; ++i) {
@@ -437,7 +463,8 @@ void program(const std::string& path)
         ::waitpid(pid, nullptr, 0);
     }
     const auto p = percentiles(millis);
-    row("exec to READY (interfaces tried, first verdict; no CAN on this kernel)", fmt::format("p50 {:.1f} ms, max {:.1f} ms", p.p50, p.max));
+    row("exec to READY (interfaces tried, first verdict; no CAN on this kernel)",
+        fmt::format("p50 {:.1f} ms, max {:.1f} ms", p.p50, p.max));
     row("resident memory, MQTT and TLS linked, broker away", fmt::format("{:.1f} MB", resident_mb));
     std::filesystem::remove_all(dir);
 }

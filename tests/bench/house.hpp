@@ -12,14 +12,14 @@
 #include "sim/plant.hpp"
 #include "sim/registry.hpp"
 
-#include <linux/can.h>
-#include <sys/socket.h>
-
 #include <array>
 #include <memory>
 #include <stdexcept>
 #include <string>
 #include <string_view>
+
+#include <linux/can.h>
+#include <sys/socket.h>
 
 namespace batgw::bench {
 
@@ -55,8 +55,9 @@ struct Pair {
     Pair()
     {
         std::array<int, 2> fds{};
-        if (::socketpair(AF_UNIX, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, fds.data()) != 0) throw std::runtime_error{"socketpair"};
-        gateway = fds[0];   // the bus takes it over
+        if (::socketpair(AF_UNIX, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, fds.data()) != 0)
+            throw std::runtime_error{"socketpair"};
+        gateway = fds[0];  // the bus takes it over
         world = Fd{fds[1]};
     }
     int gateway;

@@ -68,7 +68,8 @@ TEST_CASE("a normal afternoon: the pack fills, rests, empties, and no limit abov
 {
     World w{with_soc(60_pct)};
     w.start_up();
-    const std::vector<std::pair<Power, Duration>> day{{8_kW, 30min}, {Power{}, 10min}, {-6_kW, 1h}, {3_kW, 10min}, {-2_kW, 10min}};
+    const std::vector<std::pair<Power, Duration>> day{
+        {8_kW, 30min}, {Power{}, 10min}, {-6_kW, 1h}, {3_kW, 10min}, {-2_kW, 10min}};
     for (const auto& [wish, time] : day) {
         w.inverter->set_wish(wish);
         for (Duration t{}; t < time; t += 10min) {
@@ -201,9 +202,9 @@ TEST_CASE("pack silent for good: the open sequence is asked for, and the inverte
     w.pack->command("silent on");
     const Instant silent = w.now;
     w.run(100s);
-    CHECK(w.verdict().contactors.order == ContactorOrder::open);  // SAFE-170
+    CHECK(w.verdict().contactors.order == ContactorOrder::open);     // SAFE-170
     CHECK(longest_gap(w, Side::inverter, 0x110, silent) <= 2100ms);  // SAFE-112
-    CHECK(w.verdict().contactors.state != ContactorState::open);   // nobody said that it is
+    CHECK(w.verdict().contactors.state != ContactorState::open);     // nobody said that it is
 }
 
 TEST_CASE("pack lies: corrupt checksums, an impossible voltage and cells that contradict the pack stop the current")
@@ -265,7 +266,12 @@ TEST_CASE("inverter restarts: it is identified again at once and power goes on")
     w.start_up();
     const Instant restart = w.now;
     w.inverter->command("restart 5");
-    REQUIRE(w.run_until([&] { return std::count_if(w.sent.begin(), w.sent.end(), [&](const Seen& s) { return s.frame.id == 0x250 && s.at > restart; }) > 0; }, 20s));
+    REQUIRE(w.run_until(
+        [&] {
+            return std::count_if(
+                       w.sent.begin(), w.sent.end(), [&](const Seen& s) { return s.frame.id == 0x250 && s.at > restart; }) > 0;
+        },
+        20s));
     w.run(30s);
     CHECK(w.verdict().state == GatewayState::run);
     CHECK(w.pack->connection() == sim::Connection::closed);
@@ -334,7 +340,8 @@ TEST_CASE("stop: zero limits, low current, shutdown, acknowledge, open, last zer
     CHECK(w.pack->connection() == sim::Connection::open);
     std::vector<std::uint8_t> order;
     for (const Seen& s : w.sent)
-        if (s.side == Side::battery && s.frame.id == 0x12d && s.at >= stop && (order.empty() || order.back() != s.frame.data[3])) order.push_back(s.frame.data[3]);
+        if (s.side == Side::battery && s.frame.id == 0x12d && s.at >= stop && (order.empty() || order.back() != s.frame.data[3]))
+            order.push_back(s.frame.data[3]);
     // HOLD, SHUTDOWN, ACK (and STANDBY when there was time for it).
     REQUIRE(order.size() >= 3);
     CHECK(order[0] == 0x22);

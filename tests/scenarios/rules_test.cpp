@@ -12,7 +12,8 @@ namespace {
 bool listed(const Seen& s)
 {
     const auto rules = s.side == Side::battery ? find_battery_driver("byd-atto3")->sends : find_inverter_driver("byd-hvs")->sends;
-    return std::any_of(rules.begin(), rules.end(), [&](const TxRule& r) { return r.id == s.frame.id && r.len == s.frame.len && r.extended == s.frame.extended; });
+    return std::any_of(rules.begin(), rules.end(),
+        [&](const TxRule& r) { return r.id == s.frame.id && r.len == s.frame.len && r.extended == s.frame.extended; });
 }
 
 }  // namespace
@@ -68,7 +69,8 @@ TEST_CASE("perfect values from the inverter do not replace a battery that is not
     CHECK(w.verdict().charge.is_zero());
     CHECK(w.verdict().discharge.is_zero());
     CHECK(w.verdict().state == GatewayState::starting);
-    for (const Seen& s : w.sent) CHECK_FALSE((s.side == Side::inverter && s.frame.id == 0x110 && (s.frame.data[5] != 0 || s.frame.data[7] != 0)));
+    for (const Seen& s : w.sent)
+        CHECK_FALSE((s.side == Side::inverter && s.frame.id == 0x110 && (s.frame.data[5] != 0 || s.frame.data[7] != 0)));
 }
 
 TEST_CASE("alive frames alone do not keep a measurement fresh")
@@ -206,7 +208,7 @@ TEST_CASE("already closed at start: the pack is held, never told to open or that
     World first;
     first.start_up();
     WorldOptions again;
-    again.same_pack = first.pack;   // a restart of the gateway under load
+    again.same_pack = first.pack;  // a restart of the gateway under load
     again.start = first.now + 3s;
     World w{again};
     w.run(5s);
