@@ -72,7 +72,7 @@ using EventPointer = std::unique_ptr<event, EventFree>;
 class MqttClient::Impl final : public Connection::Owner {
 public:
     Impl(event_base* base, const MqttConfig& config, const MqttContext& context, MqttHooks hooks);
-    ~Impl();
+    ~Impl() override;
     Impl(const Impl&) = delete;
     Impl& operator=(const Impl&) = delete;
 
@@ -292,8 +292,10 @@ void MqttClient::Impl::on_closed(const std::string& why, bool was_accepted, bool
     arm(free_, Duration{0});
     // What was to be delivered and is not confirmed goes first next time; the rest is old by then.
     outbound_.forget();
-    for (auto it = unconfirmed_.rbegin(); it != unconfirmed_.rend(); ++it)
-        if (it->second) outbound_.push_front(std::move(*it->second));
+    std::vector<Outgoing> again;
+    for (auto& [id, message] : unconfirmed_)
+        if (message) again.push_back(std::move(*message));
+    outbound_.push_front(std::move(again));
     unconfirmed_.clear();
     greeted_ = false;
     if (stopping_) {

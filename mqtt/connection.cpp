@@ -51,11 +51,14 @@ int keep_alive_seconds(const MqttConfig& config)
 
 }  // namespace
 
-Connection::Connection(event_base* base, Setup setup, Owner& owner) : base_{base}, owner_{owner}, tls_{std::move(setup.tls)}
+Connection::Connection(event_base* base, Setup setup, Owner& owner)
+    : base_{base},
+      owner_{owner},
+      tls_{std::move(setup.tls)},
+      library_{mosquitto_new(setup.client_id.c_str(), true, this)},
+      version_5_{setup.config.version == "5"}
 {
     const MqttConfig& config = setup.config;
-    version_5_ = config.version == "5";
-    library_ = mosquitto_new(setup.client_id.c_str(), true, this);
     if (!library_) throw std::bad_alloc{};
     mosquitto_connect_v5_callback_set(library_,
         [](mosquitto* m, void* s, int code, int flags, const mosquitto_property* p) { on_connect(m, s, code, flags, p); });

@@ -25,14 +25,12 @@ public:
     // one. In on_message() the connection may not be touched; nowhere may it be destroyed.
     class Owner {
     public:
+        virtual ~Owner() = default;
         virtual void on_accepted() = 0;
         virtual void on_message(const Received& received) = 0;
         virtual void on_confirmed(int message_id) = 0;
         virtual void on_writable() = 0;                                                       // something more may be published
         virtual void on_closed(const std::string& why, bool was_accepted, bool reached) = 0;  // reached: TCP stood
-
-    protected:
-        ~Owner() = default;
     };
     struct Setup {
         const MqttConfig& config;
@@ -80,12 +78,12 @@ private:
     event_base* base_;
     Owner& owner_;
     std::unique_ptr<Tls> tls_;  // outlives the library's use of it
-    mosquitto* library_ = nullptr;
+    mosquitto* library_;
     event* readable_ = nullptr;
     event* writable_ = nullptr;
     event* deadline_ = nullptr;
     State state_ = State::connecting;
-    bool version_5_ = false;
+    bool version_5_;
     bool reached_ = false, was_accepted_ = false;
     std::optional<int> answer_;       // of CONNACK
     std::string last_error_;          // the library's own words

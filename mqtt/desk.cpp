@@ -53,7 +53,7 @@ void CommandDesk::answer(const Result& result, const ReplyTo& reply, const Momen
     out.push_back(std::move(message));
 }
 
-CommandDesk::Outcome CommandDesk::on_message(const Received& received, const OperatorState& state, const Moment& moment,
+CommandDesk::Outcome CommandDesk::on_message(const Received& received, const OperatorState& status, const Moment& moment,
     const std::function<bool(const Command&)>& submit, std::vector<Outgoing>& out)
 {
     Outcome outcome;
@@ -62,7 +62,7 @@ CommandDesk::Outcome CommandDesk::on_message(const Received& received, const Ope
     outcome.is_command = true;
     ParsedCommand parsed = parse_command(*name, received.payload, received.retained, rules_);
     const ReplyTo reply = reply_to(received);
-    Result result{.id = parsed.id, .command = parsed.name, .code = CommandCode::ok, .text = {}, .status = state, .duration = {}};
+    Result result{.id = parsed.id, .command = parsed.name, .code = CommandCode::ok, .text = {}, .status = status, .duration = {}};
 
     const Refusal* refusal = parsed.refusal();
     outcome.retained = refusal && refusal->code == CommandCode::retained;
@@ -97,7 +97,7 @@ CommandDesk::Outcome CommandDesk::on_message(const Received& received, const Ope
         result.text = refusal->text;
     }
     answer(result, reply, moment, out);
-    publish_status(state, out);
+    publish_status(status, out);
     return outcome;
 }
 
@@ -113,7 +113,7 @@ void CommandDesk::on_result(const CommandResult& r, const Moment& moment, std::v
     pending_.erase(p);
 }
 
-void CommandDesk::expire(const OperatorState& state, const Moment& moment, std::vector<Outgoing>& out)
+void CommandDesk::expire(const OperatorState& status, const Moment& moment, std::vector<Outgoing>& out)
 {
     while (!pending_.empty() && moment.now - pending_.front().received >= patience) {
         const Pending& p = pending_.front();
@@ -121,10 +121,10 @@ void CommandDesk::expire(const OperatorState& state, const Moment& moment, std::
                    .command = p.name,
                    .code = CommandCode::internal,
                    .text = "no answer; it may still be carried out",
-                   .status = state,
+                   .status = status,
                    .duration = moment.now - p.received},
             p.reply, moment, out);
-        publish_status(state, out);
+        publish_status(status, out);
         pending_.pop_front();
     }
 }

@@ -1,11 +1,12 @@
 #include "mqtt/outbound.hpp"
 
 #include <algorithm>
+#include <iterator>
 #include <utility>
 
 namespace batgw::mqtt {
 
-void Outbound::erase(std::deque<Outgoing>::iterator message)
+void Outbound::erase(const std::deque<Outgoing>::iterator& message)
 {
     bytes_ -= message->bytes();
     waiting_.erase(message);
@@ -46,10 +47,11 @@ void Outbound::push(Outgoing message)
     waiting_.push_back(std::move(message));
 }
 
-void Outbound::push_front(Outgoing message)
+void Outbound::push_front(std::vector<Outgoing> messages)
 {
-    bytes_ += message.bytes();
-    waiting_.push_front(std::move(message));
+    for (const Outgoing& m : messages) bytes_ += m.bytes();
+    waiting_.insert(waiting_.begin(), std::make_move_iterator(messages.begin()), std::make_move_iterator(messages.end()));
+    make_room(0, 0);
 }
 
 Outgoing Outbound::pop()

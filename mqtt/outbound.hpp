@@ -5,6 +5,7 @@
 
 #include <cstdint>
 #include <deque>
+#include <vector>
 
 namespace batgw::mqtt {
 
@@ -14,8 +15,8 @@ public:
     static constexpr std::size_t bytes_max = 256 * 1024;
 
     void push(Outgoing message);
-    // Back to the front, where it was taken from.
-    void push_front(Outgoing message);
+    // Back to the front, where they were taken from.
+    void push_front(std::vector<Outgoing> messages);
     bool empty() const { return waiting_.empty(); }
     const Outgoing& front() const { return waiting_.front(); }
     Outgoing pop();
@@ -29,7 +30,7 @@ public:
 
 private:
     void make_room(std::size_t messages, std::size_t bytes);  // for so many more
-    void erase(std::deque<Outgoing>::iterator message);
+    void erase(const std::deque<Outgoing>::iterator& message);
 
     std::deque<Outgoing> waiting_;
     std::size_t bytes_ = 0;

@@ -38,9 +38,9 @@ void Publisher::on_snapshot(const Snapshot& snapshot) { snapshot_ = snapshot; }
 
 void Publisher::reconfigure(const MqttConfig& config, const MqttContext& context)
 {
-    auto snapshot = std::move(snapshot_);
+    const auto snapshot = snapshot_;
     *this = Publisher{config, context};
-    snapshot_ = std::move(snapshot);
+    snapshot_ = snapshot;
 }
 
 const OperatorState& Publisher::operator_state() const { return snapshot_->operator_; }
