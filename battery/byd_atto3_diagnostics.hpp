@@ -46,7 +46,7 @@ public:
 private:
     enum class Asked : std::uint8_t { nothing, value, codes };
 
-    void ask(Asked what, std::uint16_t did, Instant now, Outbox& out);
+    void ask(Asked what, std::uint16_t wanted, Instant now, Outbox& out);
     void ask_next_value(Instant now, Outbox& out);
     void send_flow_control(Instant now, Outbox& out);
     Heard on_first(const CanFrame& frame);
