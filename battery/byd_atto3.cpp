@@ -474,6 +474,7 @@ constexpr BatteryProfile make_profile()
     provide(SignalId::temperature_min, temperature_extremes.period, 5s);
     provide(SignalId::temperature_max, temperature_extremes.period, 5s);
     provide(SignalId::soc, temperature_extremes.period, 5s);
+    p.signals[index(SignalId::link_voltage)].max_age = 1s;  // a guess: shown while it is that young, and not promised
     provide(SignalId::insulation, insulation_frame.period, 60s);
     provide(SignalId::cells, cell_voltages.period, 60s);
     provide(SignalId::temperatures, sensor_temperatures.period, 60s);
