@@ -1,5 +1,6 @@
 #include "batgw/outside.hpp"
 
+#include "batgw/event_text.hpp"
 #include "batgw/store.hpp"
 #include "conf/reload.hpp"
 
@@ -13,12 +14,6 @@ std::string joined(const std::vector<std::string>& words)
     std::string all;
     for (const std::string& w : words) all += (all.empty() ? "" : ", ") + w;
     return all;
-}
-
-LogLevel log_level(const ActiveFault& f, EventType type)
-{
-    if (type != EventType::fault_set && type != EventType::fault_class) return LogLevel::info;
-    return f.level >= FaultClass::trip ? LogLevel::error : f.level >= FaultClass::block ? LogLevel::warn : LogLevel::info;
 }
 
 }  // namespace
@@ -53,6 +48,7 @@ void Outside::start_client()
 {
     client_.reset();
     warn_of_tls();
+    channels_.warn(OutsideWarning::retained_command, false);  // the new client finds out
     if (!config_->mqtt) return;
     MqttHooks hooks;
     hooks.submit = [this](const Command& command) {
@@ -63,6 +59,8 @@ void Outside::start_client()
     hooks.log = [this](LogLevel level, std::string_view text) {
         if (level <= config_->log_level) print_log(level, text);
     };
+    // SAFE-194: shown for as long as the command lies there.
+    hooks.retained_command = [this](bool there) { channels_.warn(OutsideWarning::retained_command, there); };
     client_ = std::make_unique<MqttClient>(base_.get(), *config_->mqtt, mqtt_context(), std::move(hooks));
 }
 
@@ -89,8 +87,8 @@ void Outside::answer()
 
     Event event;
     while (channels_.events.pop(event)) {
-        const LogLevel level = log_level(event.fault, event.type);
-        if (level <= config_->log_level) print_log(level, event.text.view());
+        const LogLevel level = event_level(event);
+        if (level <= config_->log_level) print_log(level, event_text(event));
         if (store_) store_->keep_event(event);
     }
     // Results first: what a command changed is then in the snapshot that follows.
