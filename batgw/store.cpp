@@ -1,6 +1,7 @@
 #include "batgw/store.hpp"
 
 #include "batgw/event.hpp"
+#include "batgw/event_text.hpp"
 
 #include <fcntl.h>
 #include <fmt/format.h>
@@ -8,6 +9,7 @@
 #include <sys/stat.h>
 #include <sys/types.h>
 
+#include <array>
 #include <cerrno>
 #include <chrono>
 #include <condition_variable>
@@ -17,7 +19,6 @@
 #include <fstream>
 #include <map>
 #include <mutex>
-#include <sstream>
 #include <system_error>
 #include <thread>
 
@@ -28,6 +29,7 @@ using Json = nlohmann::ordered_json;
 constexpr std::string_view operator_file = "operator.json";
 constexpr std::string_view events_file = "events.jsonl";
 constexpr std::size_t events_kept = 64;
+constexpr std::size_t largest_kept = 64 * 1024;  // bytes; our own are a few hundred
 constexpr auto retry = std::chrono::seconds{10};
 
 std::string full_name(const std::string& directory, std::string_view name) { return fmt::format("{}/{}", directory, name); }
@@ -123,6 +125,7 @@ std::string to_text(const Event& e)
     Json j{{"time", wall_clock()},
            {"number", e.number},
            {"type", to_string(e.type)},
+           {"text", event_text(e)},
            {"id", to_string(e.fault.id)},
            {"detail", e.fault.detail.view()},
            {"class", to_string(e.fault.level)},
@@ -142,34 +145,67 @@ std::string to_text(const Event& e)
     return j.dump(-1, ' ', false, Json::error_handler_t::replace) + "\n";
 }
 
+// errno, or 0. Only a plain file is read: anything else could block or never end.
+int read_whole(const std::string& path, std::string& text)
+{
+    const Fd file{::open(path.c_str(), O_RDONLY | O_NONBLOCK | O_CLOEXEC)};
+    if (!file) return errno;
+    struct stat about{};
+    if (::fstat(file.get(), &about) != 0) return errno;
+    if (!S_ISREG(about.st_mode)) return EINVAL;
+    std::array<char, 4096> part{};
+    while (text.size() <= largest_kept) {
+        const auto n = ::read(file.get(), part.data(), part.size());
+        if (n < 0 && errno == EINTR) continue;
+        if (n < 0) return errno;
+        if (n == 0) return 0;
+        text.append(part.data(), static_cast<std::size_t>(n));
+    }
+    return 0;  // too long to be ours: will not be understood
+}
+
+// What the operator had forbidden is not known any more, so nothing is allowed until he says so again.
+OperatorState paused(const BatteryConfig& battery)
+{
+    OperatorState s;
+    s.paused = true;
+    s.max_charge = battery.charge;
+    s.max_discharge = battery.discharge;
+    s.charge_limit_default = s.discharge_limit_default = true;
+    return s;
+}
+constexpr std::string_view how_to_go_on = "starting paused; send \"off\" to cmnd/pause to go on";
+
+std::string_view on_off(bool on) { return on ? "ON" : "OFF"; }
+std::string limit_text(Power power, const std::optional<Current>& current)
+{
+    const std::string watts = fmt::format("{} W", power.in(1000));
+    return current ? fmt::format("{} and {:.1f} A", watts, static_cast<double>(current->milli()) / 1000) : watts;
+}
+
 }  // namespace
 
 Restored restore_operator(const std::string& directory, const BatteryConfig& battery)
 {
     const std::string path = full_name(directory, operator_file);
-    std::ifstream file{path};
-    if (!file) return {};  // nothing kept yet; a directory that cannot be used is reported when something is to be written
-    std::stringstream text;
-    text << file.rdbuf();
+    std::string text;
+    const int error = read_whole(path, text);
+    // Nothing kept yet; a directory that cannot be used is reported when something is to be written.
+    if (error == ENOENT || error == ENOTDIR) return {};
+    if (error != 0) return {.state = paused(battery), .note = fmt::format("{} cannot be read ({}): {}", path, std::strerror(error), how_to_go_on), .damaged = true};
     try {
-        Restored r{.state = from_text(text.str(), battery), .note = {}};
+        Restored r{.state = from_text(text, battery), .note = {}};
         const OperatorState& s = *r.state;
-        if (!s.charge || !s.discharge || s.paused || s.contactors_open || s.max_charge < battery.charge || s.max_discharge < battery.discharge)
-            r.note = fmt::format("operator restrictions of the last run are in force again: charge {}, discharge {}, pause {}, max-charge {} W, max-discharge {} W",
-                                 s.charge ? "ON" : "OFF", s.discharge ? "ON" : "OFF", s.paused ? "ON" : "OFF", s.max_charge.in(1000), s.max_discharge.in(1000));
+        if (!s.charge || !s.discharge || s.paused || s.contactors_open || s.max_charge < battery.charge || s.max_discharge < battery.discharge ||
+            s.max_charge_current || s.max_discharge_current)
+            r.note = fmt::format("operator restrictions of the last run are in force again: charge {}, discharge {}, pause {}, contactors {}, max-charge {}, max-discharge {}",
+                                 on_off(s.charge), on_off(s.discharge), on_off(s.paused), s.contactors_open ? "open" : "as needed",
+                                 limit_text(s.max_charge, s.max_charge_current), limit_text(s.max_discharge, s.max_discharge_current));
         return r;
     } catch (const std::exception&) {
-        // What the operator had forbidden is not known any more, so nothing is allowed until he says so again.
         const std::string aside = path + ".damaged";
         std::rename(path.c_str(), aside.c_str());
-        OperatorState s;
-        s.paused = true;
-        s.max_charge = battery.charge;
-        s.max_discharge = battery.discharge;
-        s.charge_limit_default = s.discharge_limit_default = true;
-        return {.state = s,
-                .note = fmt::format("{} is damaged (now {}): starting paused; send \"off\" to cmnd/pause to go on", path, aside),
-                .damaged = true};
+        return {.state = paused(battery), .note = fmt::format("{} is damaged (now {}): {}", path, aside, how_to_go_on), .damaged = true};
     }
 }
 
