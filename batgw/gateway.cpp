@@ -70,6 +70,7 @@ Gateway::~Gateway() = default;
 
 void Gateway::run()
 {
+    look_at_clock();
     turn(monotonic_now());
     event_base_dispatch(base_);
 }
@@ -107,8 +108,7 @@ void Gateway::be_ready(Instant)
 {
     if (ready_) return;
     if (!std::all_of(ports_.begin(), ports_.end(), [](const auto& p) { return p->bus->status().tried; })) return;
-    ready_ = true;
-    setup_.service->ready("running");
+    ready_ = setup_.service->ready("running");  // a full queue is tried again at the next turn
 }
 
 void Gateway::publish(Instant now)
@@ -122,13 +122,15 @@ void Gateway::publish(Instant now)
     if (bridge_.transitions() != transitions_sent_ || now >= next_snapshot_) {
         transitions_sent_ = bridge_.transitions();
         next_snapshot_ = now + snapshot_period;
-        bridge_.clock_valid(std::chrono::system_clock::now() > wall_clock_unset);
+        look_at_clock();
         bridge_.fill(channels_.snapshots.draft(), now);
         channels_.snapshots.publish();
         ring = true;
     }
     if (ring) channels_.outside.ring();
 }
+
+void Gateway::look_at_clock() { bridge_.clock_valid(std::chrono::system_clock::now() > wall_clock_unset); }
 
 // SAFE-211: fed from the judge's own progress, never from a timer of its own.
 void Gateway::feed_watchdog(Instant now)

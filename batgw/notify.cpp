@@ -7,6 +7,7 @@
 #include <sys/un.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <charconv>
 #include <cstddef>
 #include <cstdlib>
@@ -49,12 +50,14 @@ ServiceManager::ServiceManager()
     if (usec && *usec > 0 && (!pid || *pid == ::getpid())) watchdog_ = std::chrono::microseconds{*usec};
 }
 
-void ServiceManager::say(std::string_view text)
+bool ServiceManager::say(std::string_view text)
 {
-    if (socket_) ::send(socket_.get(), text.data(), text.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
+    if (!socket_) return true;
+    const auto n = ::send(socket_.get(), text.data(), text.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
+    return n >= 0 || (errno != EAGAIN && errno != ENOBUFS);  // one that is gone will not come back
 }
 
-void ServiceManager::ready(std::string_view status) { say(fmt::format("READY=1\nSTATUS={}\n", status)); }
+bool ServiceManager::ready(std::string_view status) { return say(fmt::format("READY=1\nSTATUS={}\n", status)); }
 void ServiceManager::reloading() { say(fmt::format("RELOADING=1\nMONOTONIC_USEC={}\n", monotonic_now().time_since_epoch().count())); }
 void ServiceManager::stopping() { say("STOPPING=1\n"); }
 void ServiceManager::status(std::string_view text) { say(fmt::format("STATUS={}\n", text)); }

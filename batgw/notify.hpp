@@ -16,7 +16,8 @@ public:
     // Reads NOTIFY_SOCKET, WATCHDOG_USEC and WATCHDOG_PID. Without them everything here does nothing.
     ServiceManager();
 
-    void ready(std::string_view status);
+    // False: its queue is full, so it does not know yet; say it again later.
+    bool ready(std::string_view status);
     void reloading();
     void stopping();
     void status(std::string_view text);
@@ -26,7 +27,7 @@ public:
     std::optional<std::chrono::microseconds> watchdog() const { return watchdog_; }
 
 private:
-    void say(std::string_view text);
+    bool say(std::string_view text);  // false: try again
     Fd socket_;
     std::optional<std::chrono::microseconds> watchdog_;
 };
