@@ -22,10 +22,10 @@ bool report(const Loaded& loaded)
     return loaded.config.has_value();
 }
 
-void log_start(const Config& config)
+std::string start_line(const Config& config)
 {
-    print_log(LogLevel::info, fmt::format("batgw {}: {} on {}, {} on {}{}", BATGW_VERSION, config.battery.protocol, config.battery.interface,
-                                          config.inverter.protocol, config.inverter.interface, config.safety.observe ? ", observing only" : ""));
+    return fmt::format("batgw {}: {} on {}, {} on {}{}", BATGW_VERSION, config.battery.protocol, config.battery.interface,
+                       config.inverter.protocol, config.inverter.interface, config.safety.observe ? ", observing only" : "");
 }
 
 }  // namespace
@@ -54,14 +54,17 @@ int run_gateway(const RunOptions& options)
     };
     Loaded loaded = read();
     if (!report(loaded)) return 1;
-    for (const std::string& w : loaded.warnings) print_log(LogLevel::warn, w);
     const auto config = std::make_shared<const Config>(std::move(*loaded.config));
-    log_start(*config);
+    const auto say = [&](LogLevel level, std::string_view text) {
+        if (level <= config->log_level) print_log(level, text);
+    };
+    for (const std::string& w : loaded.warnings) say(LogLevel::warn, w);
+    say(LogLevel::info, start_line(*config));
 
     std::optional<OperatorState> restored;
     if (config->mqtt && config->mqtt->persist_commands) {
         Restored r = restore_operator(config->state_directory, config->battery);
-        if (!r.note.empty()) print_log(r.damaged ? LogLevel::error : LogLevel::warn, r.note);
+        if (!r.note.empty()) say(r.damaged ? LogLevel::error : LogLevel::warn, r.note);
         restored = r.state;
     }
 
@@ -76,7 +79,7 @@ int run_gateway(const RunOptions& options)
         const Outside outside{channels, {.config = config, .battery = battery, .inverter = inverter, .read_again = read, .service = &service}};
         gateway.run();
     }
-    print_log(LogLevel::info, "stopped");
+    say(LogLevel::info, "stopped");
     return 0;
 }
 
