@@ -26,27 +26,6 @@ ActiveFault with_value(ActiveFault f, Unit unit, std::int64_t value_milli, std::
     return f;
 }
 
-struct Cells {
-    Voltage sum, min, max, average;
-};
-
-// Of a complete array only.
-std::optional<Cells> summary(const BatteryState& b, Instant now)
-{
-    const auto array = b.cells.fresh(now);
-    if (!array || array->count == 0 || array->count > CellVoltages::capacity) return std::nullopt;
-    Cells c{.min = 5000_mV};
-    for (std::size_t i = 0; i < array->count; ++i) {
-        const auto v = (*array)[i];
-        if (!v || *v < Voltage{} || *v > 5000_mV) return std::nullopt;
-        c.sum = c.sum + *v;
-        c.min = std::min(c.min, *v);
-        c.max = std::max(c.max, *v);
-    }
-    c.average = c.sum / static_cast<std::int64_t>(array->count);
-    return c;
-}
-
 // A bound and, a tenth inside it, where the finding ends (SAFE-042).
 template <class Q>
 Observation against(bool known, Q difference, Q bound, std::uint32_t samples)
@@ -58,8 +37,30 @@ constexpr Current little_current = 10_A;
 
 }  // namespace
 
+std::optional<CrossChecks::Cells> CrossChecks::summary(const CellVoltages& array)
+{
+    if (array.count == 0 || array.count > CellVoltages::capacity) return std::nullopt;
+    Cells c{.min = 5000_mV};
+    for (std::size_t i = 0; i < array.count; ++i) {
+        const auto v = array[i];
+        if (!v || *v < Voltage{} || *v > 5000_mV) return std::nullopt;
+        c.sum = c.sum + *v;
+        c.min = std::min(c.min, *v);
+        c.max = std::max(c.max, *v);
+    }
+    c.average = c.sum / static_cast<std::int64_t>(array.count);
+    return c;
+}
+
 void CrossChecks::update(const Input& in, const LimitContext& context)
 {
+    const auto& cells = in.battery.cells;
+    if (cells.samples() != newest_sample_) {
+        newest_sample_ = cells.samples();
+        const auto array = cells.last();
+        newest_ = array ? summary(*array) : std::nullopt;
+    }
+    cells_ = cells.is_fresh(context.now) ? newest_ : std::nullopt;
     sum_of_cells(in, context);
     order(in, context);
     extremes(in, context);
@@ -69,7 +70,7 @@ void CrossChecks::update(const Input& in, const LimitContext& context)
 
 void CrossChecks::sum_of_cells(const Input& in, const LimitContext& context)
 {
-    const auto cells = summary(in.battery, context.now);
+    const auto& cells = cells_;
     const auto v = in.samples.voltage.fresh;
     const auto i = in.samples.current.fresh;
     const bool known = cells && v && i && magnitude(*i) < little_current;
@@ -87,7 +88,7 @@ void CrossChecks::order(const Input& in, const LimitContext& context)
     const auto &low = in.samples.cell_min, &high = in.samples.cell_max;
     // The average is that of the array, which is older than the extremes: it gets the tolerance of the comparison of both.
     constexpr Voltage tolerance = 50_mV;
-    const auto cells = summary(in.battery, context.now);
+    const auto& cells = cells_;
     const bool known = low.fresh && high.fresh;
     const bool average_outside =
         known && cells && (cells->average < *low.fresh - tolerance || cells->average > *high.fresh + tolerance);
@@ -104,7 +105,7 @@ void CrossChecks::order(const Input& in, const LimitContext& context)
 
 void CrossChecks::extremes(const Input& in, const LimitContext& context)
 {
-    const auto cells = summary(in.battery, context.now);
+    const auto& cells = cells_;
     const auto &low = in.samples.cell_min, &high = in.samples.cell_max;
     const bool known = cells && low.fresh && high.fresh;
     const Voltage difference =

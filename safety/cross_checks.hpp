@@ -19,6 +19,11 @@ public:
     void update(const Input& in, const LimitContext& context);
 
 private:
+    // Of a complete array.
+    struct Cells {
+        Voltage sum, min, max, average;
+    };
+    static std::optional<Cells> summary(const CellVoltages& array);
     void sum_of_cells(const Input& in, const LimitContext& context);
     void order(const Input& in, const LimitContext& context);
     void against_inverter(const Input& in, const LimitContext& context);
@@ -26,6 +31,9 @@ private:
     void frozen_soc(const Input& in, const LimitContext& context);
 
     Detector sum_, cell_order_, temperature_order_, voltage_, extremes_, current_, soc_;
+    // Of the newest array; empty when that is not complete or not fresh.
+    std::optional<Cells> newest_, cells_;
+    std::uint32_t newest_sample_ = 0;
     // (f): charge that went through since the state of charge last moved, in mA times microseconds.
     std::optional<Percent> soc_seen_;
     std::int64_t net_ma_us_ = 0;

@@ -25,6 +25,12 @@ bool is_curve(const Curve& curve)
     return true;
 }
 
+Percent fraction_between(const CurvePoint& low, const CurvePoint& high, std::int64_t x_milli)
+{
+    if (x_milli <= low.x_milli) return low.y;
+    return x_milli < high.x_milli ? between(low, high, x_milli) : high.y;
+}
+
 Percent fraction_held(const Curve& curve, std::int64_t x_milli)
 {
     if (!is_curve(curve)) return 0_pct;

@@ -14,6 +14,9 @@ Percent fraction_outside_zero(const Curve& curve, std::int64_t x_milli);
 // The same, but the first and the last value go on outwards: for a curve that has one zero end only.
 Percent fraction_held(const Curve& curve, std::int64_t x_milli);
 
+// Between two points that need no curve; x0 < x1.
+Percent fraction_between(const CurvePoint& low, const CurvePoint& high, std::int64_t x_milli);
+
 // SAFE-075: two points or more, x strictly increasing, y within 0..1.
 bool is_curve(const Curve& curve);
 

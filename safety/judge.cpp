@@ -190,8 +190,9 @@ void Judge::judge_pack(Round& r)
 
     std::optional<Charge> capacity = battery.charge_full.last();
     if (!capacity && facts.energy_rated && facts.voltage_nominal) capacity = *facts.energy_rated / *facts.voltage_nominal;
-    cross_.update(
-        {.battery = battery, .samples = s, .inverter = r.in.inverter, .closed = r.closed, .capacity = capacity}, context);
+    const CrossChecks::Input cross{
+        .battery = battery, .samples = s, .inverter = r.in.inverter, .closed = r.closed, .capacity = capacity};
+    cross_.update(cross, context);
     identity_.update(battery, facts, rules_.cells, r.closed || r.inverter_link.alive, context);
     watch_zero(r);
 }

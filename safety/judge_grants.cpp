@@ -8,11 +8,10 @@
 namespace batgw {
 namespace {
 
+// Of a fault that takes a direction away. Lost signals are not among them: they are asked for before.
 Cause cause_of(const ActiveFault& f)
 {
     switch (f.id) {
-    case FaultId::sig_stale:
-    case FaultId::sig_bad: return Cause::stale;
     case FaultId::bat_link_lost:
     case FaultId::inv_link_lost: return Cause::link;
     case FaultId::cell_high:

@@ -29,7 +29,8 @@ void Judge::set_flags(const Round& r)
     Verdict& v = verdict_;
     const FaultEffect& effect = faults_.effect();
     v.worst = effect.worst;
-    v.faults = faults_.faults();
+    v.faults.clear();
+    for (const ActiveFault& f : faults_.faults()) v.faults.push_back(f);  // the places behind them stay as they are
     v.first_cause = faults_.first_cause();
     v.contactors = r.contactors.verdict;
     if (observing_) v.contactors.order = ContactorOrder::keep;

@@ -83,6 +83,7 @@ private:
     };
     void block(Detector& detector, FaultId id, Direction direction, const Sample<Temperature>& in, bool set, bool clear,
         std::int64_t limit_milli, const LimitContext& context);
+    Fractions judge(const PackSamples& in, const Curve& charge, const Curve& discharge, const LimitContext& context);
     void block_where_zero(const PackSamples& in, const Curve& charge, const Curve& discharge, const LimitContext& context);
     void trip(const PackSamples& in, const LimitContext& context);
     void spread(const PackSamples& in, const LimitContext& context);

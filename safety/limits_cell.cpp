@@ -114,10 +114,8 @@ Fractions DeviationLimits::update(const PackSamples& in, std::optional<Current> 
     Fractions left;
     const bool derates = usable && !top && !bottom;
     if (derates) {
-        Curve curve;
-        curve.push_back({cell.deviation_derate_from.milli(), 100_pct});
-        curve.push_back({cell.deviation_derate_to.milli(), 50_pct});
-        left.charge = left.discharge = fraction_held(curve, deviation.milli());
+        left.charge = left.discharge = fraction_between(
+            {cell.deviation_derate_from.milli(), 100_pct}, {cell.deviation_derate_to.milli(), 50_pct}, deviation.milli());
     }
     if (watch(warn_, judged, cell.deviation_warn, cell.deviation_warn - 30_mV, {60s, samples_to_block, 60s}))
         tell(FaultId::cell_dev, FaultClass::warn, Direction::none, cell.deviation_warn);

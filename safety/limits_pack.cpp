@@ -108,12 +108,9 @@ Fractions SocLimits::update(const PackSamples& in, const LimitContext& context)
         context.faults.report(about(id, level, direction, Unit::percent, soc.value_or(limit).milli(), limit.milli(), context));
     };
     Fractions left;
-    if (in.soc.usable && rule.taper > 0_pct) {
-        Curve taper;
-        taper.push_back({rule.min.milli(), 0_pct});
-        taper.push_back({(rule.min + rule.taper).milli(), 100_pct});
-        left.discharge = fraction_held(taper, in.soc.usable->milli());
-    }
+    if (in.soc.usable && rule.taper > 0_pct)
+        left.discharge =
+            fraction_between({rule.min.milli(), 0_pct}, {(rule.min + rule.taper).milli(), 100_pct}, in.soc.usable->milli());
     const bool on = soc && left.discharge < 100_pct;
     if (curve_.update({soc.has_value(), on, !on, in.soc.samples}, {.hold = context.config.hold}, context.now))
         tell(FaultId::soc_curve, FaultClass::derate, Direction::discharge, rule.min + rule.taper);

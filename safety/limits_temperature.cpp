@@ -25,10 +25,15 @@ void report(FaultId id, FaultClass level, Direction direction, Unit unit, std::i
 Fractions TemperatureLimits::update(const PackSamples& in, bool states_limits, const LimitContext& context)
 {
     const auto& rule = context.config.temperature;
-    const bool trusted = rule.trust_battery_limits && states_limits;
-    const Curve charge = trusted ? stretched(rule.charge_curve, coldest, hottest) : rule.charge_curve;
-    const Curve discharge = trusted ? stretched(rule.discharge_curve, coldest, hottest) : rule.discharge_curve;
+    if (rule.trust_battery_limits && states_limits)
+        return judge(
+            in, stretched(rule.charge_curve, coldest, hottest), stretched(rule.discharge_curve, coldest, hottest), context);
+    return judge(in, rule.charge_curve, rule.discharge_curve, context);
+}
 
+Fractions TemperatureLimits::judge(
+    const PackSamples& in, const Curve& charge, const Curve& discharge, const LimitContext& context)
+{
     Fractions left;
     const auto lower = [&](const Sample<Temperature>& t) {
         if (!t.usable) return;

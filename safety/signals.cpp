@@ -31,9 +31,8 @@ AgeClass age_class(SignalId id, const SafetyConfig::Ages& a)
     case SignalId::insulation: return {a.insulation, 300s};
     case SignalId::cells:
     case SignalId::temperatures: return {a.cell_array, 300s};
-    case SignalId::count: break;
+    default: return {};
     }
-    return {};
 }
 
 constexpr SignalId signal(std::size_t i) { return static_cast<SignalId>(i); }
@@ -143,15 +142,13 @@ bool SignalWatch::needed(SignalId id, const SafetyConfig& config) const
 }
 
 // A value out of range is no reading, and ten good ones are wanted after it (SAFE-025).
-template <class Q>
-void SignalWatch::judge(SignalId id, const Reading<Q>& reading, bool in_range, Instant now)
+void SignalWatch::judge(Channel& c, Quality quality, std::uint32_t samples, bool in_range)
 {
-    Channel& c = channel(id);
-    c.quality = reading.quality(now);
-    if (reading.samples() != c.sample) {
-        c.sample = reading.samples();
+    c.quality = quality;
+    if (samples != c.sample) {
+        c.sample = samples;
         if (!in_range)
-            c.good_needed = Reading<Q>::good_to_recover;
+            c.good_needed = Reading<int>::good_to_recover;
         else if (c.good_needed > 0)
             --c.good_needed;
     }
@@ -162,15 +159,18 @@ void SignalWatch::judge_all(const BatteryState& b, const PlausibleRange& range, 
 {
     constexpr Voltage cell_low = 500_mV, cell_high = 5000_mV;
     constexpr Temperature cold = Temperature::from_milli(-50'000), hot = 120_degC;
-    judge(SignalId::voltage, b.voltage, within(b.voltage, range.voltage_min, range.voltage_max), now);
-    judge(SignalId::current, b.current, current_plausible(b, range), now);
-    judge(SignalId::cell_voltage_max, b.cell_voltage_max, within(b.cell_voltage_max, cell_low, cell_high), now);
-    judge(SignalId::cell_voltage_min, b.cell_voltage_min, within(b.cell_voltage_min, cell_low, cell_high), now);
-    judge(SignalId::temperature_max, b.temperature_max, within(b.temperature_max, cold, hot), now);
-    judge(SignalId::temperature_min, b.temperature_min, within(b.temperature_min, cold, hot), now);
-    judge(SignalId::soc, b.soc, within(b.soc, 0_pct, 100_pct), now);
-    judge(SignalId::contactor, b.contactor, true, now);
-    judge(SignalId::insulation, b.insulation, true, now);
+    const auto one = [&](SignalId id, const auto& r, bool in_range) {
+        judge(channel(id), r.quality(now), r.samples(), in_range);
+    };
+    one(SignalId::voltage, b.voltage, within(b.voltage, range.voltage_min, range.voltage_max));
+    one(SignalId::current, b.current, current_plausible(b, range));
+    one(SignalId::cell_voltage_max, b.cell_voltage_max, within(b.cell_voltage_max, cell_low, cell_high));
+    one(SignalId::cell_voltage_min, b.cell_voltage_min, within(b.cell_voltage_min, cell_low, cell_high));
+    one(SignalId::temperature_max, b.temperature_max, within(b.temperature_max, cold, hot));
+    one(SignalId::temperature_min, b.temperature_min, within(b.temperature_min, cold, hot));
+    one(SignalId::soc, b.soc, within(b.soc, 0_pct, 100_pct));
+    one(SignalId::contactor, b.contactor, true);
+    one(SignalId::insulation, b.insulation, true);
     channel(SignalId::flags).quality = worse(b.charge_allowed.quality(now), b.discharge_allowed.quality(now));
     channel(SignalId::charge_limit).quality = worse(b.charge_limit.quality(now), b.charge_limit_current.quality(now));
     channel(SignalId::discharge_limit).quality = worse(b.discharge_limit.quality(now), b.discharge_limit_current.quality(now));

@@ -81,8 +81,7 @@ private:
     Channel& channel(SignalId id) { return channels_[index(id)]; }
     const Channel& channel(SignalId id) const { return channels_[index(id)]; }
     bool needed(SignalId id, const SafetyConfig& config) const;
-    template <class Q>
-    void judge(SignalId id, const Reading<Q>& reading, bool in_range, Instant now);
+    static void judge(Channel& c, Quality quality, std::uint32_t samples, bool in_range);
     void judge_all(const BatteryState& battery, const PlausibleRange& range, Instant now);
     static void follow(Channel& c, bool measurement, Duration max_age, Instant received, Instant now);
     static bool fading(const Channel& c, const SafetyConfig& config, Instant now);

@@ -419,6 +419,27 @@ TEST_CASE("an operator opens and closes; a denied permission keeps them open")
     }
 }
 
+TEST_CASE("a pack that does not close: after the last attempt a TRIP that names the contactors")
+{
+    // SAFE-146
+    Commanded house;
+    house.obeys = false;
+    const auto drive = house.also;
+    house.also = [&] {
+        drive();
+        const ContactorOrder order = house.verdict().contactors.order;
+        if (order == ContactorOrder::close && house.state.phase == ContactorPhase::open) {
+            house.state.phase = ContactorPhase::open;  // gives up at once
+            ++house.state.close_failures;
+        }
+    };
+    house.run(200s);
+    REQUIRE(house.has(FaultId::precharge_failed, FaultClass::trip));
+    REQUIRE(house.verdict().charge.by() == Cause::contactor);
+    REQUIRE(house.verdict().state == GatewayState::trip);
+    REQUIRE(house.state.close_failures == house.safety.contactors.attempts);
+}
+
 // ---- what the inverter may do ----
 
 TEST_CASE("silence is allowed 30 s after zero limits for a fault, and only once contactors of ours are open")
