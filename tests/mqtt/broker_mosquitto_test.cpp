@@ -18,6 +18,15 @@ using nlohmann::json;
 
 namespace {
 
+// Broker configuration with two users.
+std::string login_required(const Directory& d)
+{
+    const std::string file = d.file("passwd");
+    REQUIRE(run_program({"mosquitto_passwd", "-c", "-b", file, "gate", "right"}) == 0);
+    REQUIRE(run_program({"mosquitto_passwd", "-b", file, "eye", "see"}) == 0);
+    return "allow_anonymous false\npassword_file " + file + "\n";
+}
+
 std::string code_of(const Watcher& w) { return json::parse(w.last("RESULT"))["code"]; }
 
 }  // namespace
@@ -95,15 +104,8 @@ TEST_CASE("a gateway that is killed is reported Offline by the broker")
 // MQTT-070, MQTT-061
 TEST_CASE("user and password reach the broker; wrong ones are tried again with one warning, and right ones out of a file later")
 {
-    Broker broker{"allow_anonymous false\npassword_file " +
-        [] {
-            static const Directory passwords;
-            const std::string file = passwords.file("passwd");
-            REQUIRE(run_program({"mosquitto_passwd", "-c", "-b", file, "gate", "right"}) == 0);
-            REQUIRE(run_program({"mosquitto_passwd", "-b", file, "eye", "see"}) == 0);
-            return file;
-        }() +
-        "\n"};
+    const Directory users;
+    Broker broker{login_required(users)};
     broker.wait();
     Watcher watcher{broker.port(), "eye", "see"};
     Loop loop;
@@ -136,6 +138,33 @@ TEST_CASE("user and password reach the broker; wrong ones are tried again with o
         CHECK(line.find("wrong") == std::string::npos);
         CHECK(line.find("right") == std::string::npos);
     }
+}
+
+TEST_CASE("the access list of the documentation lets the gateway do all it does, and not command itself")
+{
+    const Directory users;
+    const std::string acl = users.write("acl",
+        "user gate\ntopic write battery-gateway/+\ntopic write battery-gateway/battery/#\ntopic write "
+        "battery-gateway/inverter/#\n"
+        "topic read battery-gateway/cmnd/#\nuser eye\ntopic readwrite #\n");
+    Broker broker{login_required(users) + "acl_file " + acl + "\n"};
+    broker.wait();
+    Watcher watcher{broker.port(), "eye", "see"};
+    Loop loop;
+    MqttConfig config = plain_config(broker.port());
+    config.username = "gate";
+    config.password = "right";
+    Gateway gateway{loop, config};
+    REQUIRE(gateway.until([&] { return watcher.count("inverter/availability") == 1; }, 10s, &watcher));
+    watcher.command("charge", "off");
+    REQUIRE(gateway.until([&] { return watcher.count("RESULT") == 1 && watcher.count("STATUS") == 2; }, 5s, &watcher));
+    for (const char* topic : {"LWT", "STATE", "ALARMS", "battery/CELLS", "battery/availability", "battery/voltage",
+             "battery/cell0/voltage", "inverter/send/current"})
+        CHECK(watcher.count(topic) >= 1);
+    Watcher thief{broker.port(), "gate", "right"};
+    thief.command("charge", "on");
+    gateway.until([] { return false; }, 300ms, &watcher);
+    CHECK(gateway.submitted.size() == 1);
 }
 
 // MQTT-061, MQTT-062, SAFE-190
