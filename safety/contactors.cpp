@@ -159,7 +159,7 @@ void ContactorMachine::step_precharge(const ContactorInput& in, OpenCause causes
 {
     if (any(causes) || guard_ != Waiting::nothing) {
         // No power was granted yet, so there is no current to wait for. The precharge resistor is to cool all the same.
-        opened_for_ = causes;
+        opened_for_ |= causes;  // one request, one attempt (SAFE-142): what had opened them before still has
         cooling_ = true;
         cooldown_until_ = now + config_.cooldown;
         go(ContactorState::open_verify, now);

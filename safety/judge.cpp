@@ -263,7 +263,7 @@ void Judge::judge_contactors(Round& r)
     in.bus_up = r.battery_bus.up && r.inverter_bus.up;
     in.data_fresh = r.signals.required_fresh;
     in.identity_known = r.identity_known;
-    in.fault_free = !effect.blocks_all();
+    in.fault_free = !effect.blocks_all() && !reported_.insulation_doubtful();
     in.inverter_present = r.inverter_present;
     in.causes = open_causes(r, effect);
     in.stop = r.in.stop_requested;

@@ -101,6 +101,10 @@ std::optional<Cause> Judge::nothing_because(const Round& r, Direction direction)
     if (!contactors.power_allowed || r.contactors.opening || contactors.state > ContactorState::unknown) return Cause::contactor;
     if (r.inverter_link.blocks) return Cause::link;
     if (!started_) return Cause::contactor;
+    // While the inverter is told zero for the sake of its protocol nothing is offered: the slope begins with the offer (SAFE-092,
+    // SAFE-182). Who only watches has no conversation, and where the link is information only it decides nothing.
+    const bool offered = r.in.inverter != nullptr && r.in.inverter->phase == InverterPhase::run;
+    if (!offered && !observing_ && !config_.inverter_link.information_only) return Cause::inverter;
     return std::nullopt;
 }
 
@@ -120,7 +124,9 @@ Grant Judge::grant_one(const Round& r, Direction direction, Ramps& ramps) const
     const OperatorState& op = r.in.operator_;
     const bool on = !op.paused && (charge ? op.charge : op.discharge);
     step.limit = commanded_limit(r, direction, natural);
-    step.blocked = on || natural.power <= Power{} ? std::nullopt : std::optional{Cause::operator_};
+    // A pause ends the offer; the pause is the reason then.
+    const bool is_reason = natural.power > Power{} || natural.by == Cause::inverter;
+    step.blocked = on || !is_reason ? std::nullopt : std::optional{Cause::operator_};
     step.settle = Duration{};
     const Ceiling granted = ramps.commanded.update(step, r.now);
 

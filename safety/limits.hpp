@@ -110,11 +110,14 @@ class ReportedLimits {
 public:
     // `closed`, `open`: proven by feedback; neither is unknown.
     void update(const BatteryState& battery, bool closed, bool open, const LimitContext& context);
+    // Open, and the last reading would block if it stayed: nothing may be connected before that is decided.
+    bool insulation_doubtful() const { return insulation_doubtful_; }
 
 private:
     void insulation(const BatteryState& battery, bool closed, bool open, const LimitContext& context);
     void permissions(const BatteryState& battery, const LimitContext& context);
     Detector insulation_warn_, insulation_block_, soh_, denies_charge_, denies_discharge_;
+    bool insulation_doubtful_ = false;
 };
 
 class CurrentLimits {

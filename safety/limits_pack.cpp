@@ -172,6 +172,7 @@ void ReportedLimits::insulation(const BatteryState& battery, bool closed, bool o
     };
     // A transformerless inverter pulls the reading down for as long as it is connected: then it only warns, unless configured.
     const bool connected = closed && !rule.block_while_closed;
+    insulation_doubtful_ = open && value && *value < rule.block;
     if (connected) insulation_block_.reset();
     if (watch(insulation_warn_, value.has_value(), rule.warn, 30s)) tell(FaultClass::warn, Direction::none, rule.warn);
     if (watch(insulation_block_, value && (open || rule.block_while_closed), rule.block, 10s))
