@@ -225,7 +225,9 @@ void Judge::judge_links(Round& r)
     report_if(r.battery_link.missing, condition(FaultId::bat_link_lost, FaultClass::warn, Direction::none, Device::battery));
 
     const auto inverter_heard = r.in.inverter != nullptr ? r.in.inverter->heard : std::nullopt;
-    r.inverter_link = inverter_link_.update(inverter_heard, r.inverter_bus.dead, config_.inverter_link, r.now);
+    // An inverter that cannot be told anything any more is lost at once, not when it has been silent for its time (SAFE-251).
+    const bool cut_off = r.inverter_bus.dead || (inverter_heard && !r.inverter_bus.up);
+    r.inverter_link = inverter_link_.update(inverter_heard, cut_off, config_.inverter_link, r.now);
     const Direction direction = r.inverter_link.blocks ? Direction::both : Direction::none;
     const ActiveFault gone = condition(FaultId::inv_link_lost, FaultClass::warn, direction, Device::inverter);
     report_if(r.inverter_link.lost, aged(gone, r.inverter_link.age, config_.inverter_link.lost));

@@ -284,8 +284,8 @@ TEST_CASE("what the buses and ports report is held as the catalogue says")
                 FaultId::tx_starved, FaultClass::warn, [](House& h) { h.battery_tx.starved = true; },
                 [](House& h) { h.battery_tx.starved = false; }) == 10s);
     REQUIRE(held(
-                FaultId::bus_off, FaultClass::warn, [](House& h) { h.inverter_bus.state = BusState::bus_off; },
-                [](House& h) { h.inverter_bus.state = BusState::active; }) == 60s);
+                FaultId::bus_off, FaultClass::warn, [](House& h) { h.battery_bus.state = BusState::bus_off; },
+                [](House& h) { h.battery_bus.state = BusState::active; }) == 60s);
     REQUIRE(held(
                 FaultId::rx_drops, FaultClass::block, [](House& h) { h.battery_bus.counters.queue_drops = 101; },
                 [](House&) {}) <= 61s);
@@ -295,6 +295,17 @@ TEST_CASE("what the buses and ports report is held as the catalogue says")
     dead.step();
     REQUIRE_FALSE(dead.verdict().inverter_link);
     REQUIRE(dead.verdict().charge.is_zero());
+
+    // Who cannot be told anything is lost at once.
+    for (const BusState state : {BusState::bus_off, BusState::missing, BusState::stopped}) {
+        House gone;
+        gone.up();
+        gone.inverter_bus.state = state;
+        gone.step();
+        REQUIRE(gone.has(FaultId::inv_link_lost, FaultClass::warn));
+        REQUIRE(gone.verdict().charge.is_zero());
+        REQUIRE(gone.verdict().discharge.by() == Cause::link);
+    }
 }
 
 // ---- contactors ----

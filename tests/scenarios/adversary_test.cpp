@@ -421,6 +421,41 @@ TEST_CASE("adversary: a closing by hand that was broken off is not tried again w
     CHECK(w.run_until([&] { return closed(w); }, 30s));
 }
 
+TEST_CASE("adversary: an inverter bus that goes off or away is a lost inverter at once, and the way back begins at zero")
+{
+    // SAFE-251, SAFE-262, SAFE-182
+    for (const BusState gone : {BusState::bus_off, BusState::missing, BusState::stopped}) {
+        World w;
+        w.start_up();
+        w.run(1s);
+        const Instant off = w.now;
+        w.inverter_cable = false;
+        w.set_bus(Side::inverter, gone);
+        w.bus_full[1] = true;
+        w.run(200ms);
+        CHECK(w.has(FaultId::inv_link_lost));
+        CHECK(w.verdict().charge.is_zero());
+        CHECK(w.verdict().charge.by() == Cause::link);
+        w.run(5s);
+        CHECK(closed(w));
+        w.sent.clear();
+        w.bus_full[1] = false;
+        w.inverter_cable = true;
+        w.set_bus(Side::inverter, BusState::active);
+        w.run(7s);
+        const auto first = std::find_if(w.sent.begin(), w.sent.end(), [](const Seen& s) { return s.side == Side::inverter; });
+        REQUIRE(first != w.sent.end());
+        CHECK(first->frame.id == 0x250);
+        const auto limits = std::find_if(w.sent.begin(), w.sent.end(), [](const Seen& s) { return s.frame.id == 0x110; });
+        REQUIRE(limits != w.sent.end());
+        CHECK(zero(limits->frame));
+        CHECK_FALSE(w.has(FaultId::inv_link_lost));
+        CHECK(w.run_until([&] { return w.verdict().charge.power() == 10_kW; }, 60s));
+        CHECK(closed(w));
+        CHECK(w.now - off < 60s);
+    }
+}
+
 TEST_CASE("adversary: a day of losses closes again three times in an hour, not a fourth")
 {
     // SAFE-158
