@@ -5,6 +5,7 @@
 // - A peer that goes away within the TLS handshake is no error to it: it asks to be called again for ever. Hence the look for the
 // end
 //   of the stream before each read, and the deadline.
+// - A TLS handshake that has to wait for the socket to become writable goes on in mosquitto_loop_read(), not in _write().
 // - It would take in packets of 256 MB. Hence the small receive buffer and the count of bytes since the last whole packet.
 // - Its send queue has no bound. Hence one message at a time, and only when idle().
 #include "mqtt/connection.hpp"
@@ -141,7 +142,9 @@ void Connection::on_event(short what)
 {
     if (state_ == State::connecting && !tcp_stands()) return;
     if ((what & EV_WRITE) != 0) write_some();
-    if (state_ != State::closed && (what & EV_READ) != 0) read_some();
+    // The library takes up a TLS handshake that waits to write only when it is asked to read.
+    const bool shaking_hands = tls_ && state_ == State::greeting;
+    if (state_ != State::closed && ((what & EV_READ) != 0 || shaking_hands)) read_some();
     if (state_ == State::open) owner_.on_writable();
     if (state_ != State::closed && !idle()) event_add(writable_, nullptr);
 }

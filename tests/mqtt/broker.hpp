@@ -10,6 +10,7 @@
 #include <mosquitto.h>
 
 #include <array>
+#include <atomic>
 #include <cerrno>
 #include <chrono>
 #include <csignal>
@@ -64,7 +65,7 @@ private:
     std::string path_;
 };
 
-inline int listening_socket(std::uint16_t& port)
+inline int listening_socket(std::uint16_t& port, int queue = 8)
 {
     const int fd = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
     const int one = 1;
@@ -74,7 +75,7 @@ inline int listening_socket(std::uint16_t& port)
     a.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
     a.sin_port = htons(port);
     REQUIRE(::bind(fd, reinterpret_cast<sockaddr*>(&a), sizeof a) == 0);
-    REQUIRE(::listen(fd, 8) == 0);
+    REQUIRE(::listen(fd, queue) == 0);
     socklen_t size = sizeof a;
     ::getsockname(fd, reinterpret_cast<sockaddr*>(&a), &size);
     port = ntohs(a.sin_port);
@@ -508,6 +509,79 @@ private:
     std::uint16_t port_ = 0;
     int listener_ = -1, peer_ = -1;
     std::string input_;
+};
+
+// The way to a broker over a network that takes its time: for half a second nobody answers, so that connecting has to be waited
+// for, as it never has to on this machine alone. Then everything is passed on to the broker behind it.
+class SlowWay {
+public:
+    explicit SlowWay(std::uint16_t to) : to_{to}
+    {
+        listener_ = listening_socket(port_, 0);
+        for (int& fd : filling_) {  // the queue of connections is full
+            fd = ::socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+            connect_to(fd, port_);
+        }
+        thread_ = std::thread{[this] { run(); }};
+    }
+    ~SlowWay()
+    {
+        over_ = true;
+        thread_.join();
+        for (const int fd : {listener_, filling_[0], filling_[1], client_, broker_}) ::close(fd);
+    }
+    SlowWay(const SlowWay&) = delete;
+    SlowWay& operator=(const SlowWay&) = delete;
+    std::uint16_t port() const { return port_; }
+
+private:
+    static int connect_to(int fd, std::uint16_t port)
+    {
+        sockaddr_in a{};
+        a.sin_family = AF_INET;
+        a.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+        a.sin_port = htons(port);
+        return ::connect(fd, reinterpret_cast<sockaddr*>(&a), sizeof a);
+    }
+    void run()
+    {
+        std::this_thread::sleep_for(std::chrono::milliseconds{500});
+        ::fcntl(listener_, F_SETFL, O_NONBLOCK);
+        for (; client_ < 0 && !over_; std::this_thread::sleep_for(std::chrono::milliseconds{5})) {
+            sockaddr_in from{};
+            socklen_t size = sizeof from;
+            const int fd = ::accept4(listener_, reinterpret_cast<sockaddr*>(&from), &size, SOCK_NONBLOCK | SOCK_CLOEXEC);
+            if (fd < 0) continue;
+            if (own_port(filling_[0]) == from.sin_port || own_port(filling_[1]) == from.sin_port)
+                ::close(fd);
+            else
+                client_ = fd;
+        }
+        broker_ = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+        connect_to(broker_, to_);
+        ::fcntl(broker_, F_SETFL, O_NONBLOCK);
+        while (!over_ && pass(client_, broker_) && pass(broker_, client_))
+            std::this_thread::sleep_for(std::chrono::milliseconds{1});
+    }
+    static in_port_t own_port(int fd)
+    {
+        sockaddr_in a{};
+        socklen_t size = sizeof a;
+        ::getsockname(fd, reinterpret_cast<sockaddr*>(&a), &size);
+        return a.sin_port;
+    }
+    static bool pass(int from, int to)
+    {
+        std::array<char, 4096> bytes{};
+        const ssize_t n = ::recv(from, bytes.data(), bytes.size(), MSG_DONTWAIT);
+        if (n > 0) return ::send(to, bytes.data(), static_cast<std::size_t>(n), MSG_NOSIGNAL) == n;
+        return n < 0 && errno == EAGAIN;
+    }
+    std::uint16_t to_, port_ = 0;
+    int listener_ = -1, client_ = -1, broker_ = -1;
+    std::array<int, 2> filling_{-1, -1};
+    std::atomic<bool> over_{false};
+    std::thread thread_;
 };
 
 }  // namespace batgw::test

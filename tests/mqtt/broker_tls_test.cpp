@@ -170,6 +170,28 @@ TEST_CASE("certificates are read again at each connection")
     CHECK(gateway.connect());
 }
 
+// MQTT-060, MQTT-071
+TEST_CASE("a connection that has to be waited for comes about, with TLS and without, and waiting costs nothing")
+{
+    Listeners l;
+    Broker plain;
+    plain.wait();
+    for (const bool tls : {false, true}) {
+        CAPTURE(tls);
+        Loop loop;
+        const SlowWay way{tls ? l.good : plain.port()};
+        MqttConfig config = plain_config(way.port());
+        config.tls.on = tls;
+        config.tls.ca = l.certificates.d.file("ca.crt");
+        const std::clock_t before = std::clock();
+        Gateway gateway{loop, config};
+        CHECK(gateway.until([&] { return gateway.client->counters().sent > 15; }, 9s));
+        CHECK(gateway.client->counters().failures == 0);
+        CHECK(std::clock() - before < CLOCKS_PER_SEC / 2);
+        CHECK(loop.longest < blocked);
+    }
+}
+
 // MQTT-071
 TEST_CASE("a broker that hangs up or says nonsense within the TLS handshake does not make the loop spin")
 {
