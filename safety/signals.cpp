@@ -8,32 +8,29 @@
 namespace batgw {
 namespace {
 
-struct AgeClass {
-    Duration floor, ceiling;
+// The table of SAFE-021. Floors come from the configuration, but for the link voltage.
+struct AgeRule {
+    SignalId id;
+    Duration SafetyConfig::Ages::*floor;
+    Duration ceiling;
 };
-
-// The table of SAFE-021.
-AgeClass age_class(SignalId id, const SafetyConfig::Ages& a)
-{
-    switch (id) {
-    case SignalId::flags: return {a.flags, 5s};
-    case SignalId::contactor: return {a.contactor, 3s};
-    case SignalId::current: return {a.current, 10s};
-    case SignalId::voltage: return {a.voltage, 10s};
-    case SignalId::link_voltage: return {500ms, 1s};
-    case SignalId::cell_voltage_max:
-    case SignalId::cell_voltage_min: return {a.cell, 15s};
-    case SignalId::charge_limit:
-    case SignalId::discharge_limit: return {a.battery_limit, 15s};
-    case SignalId::temperature_min:
-    case SignalId::temperature_max: return {a.temperature, 60s};
-    case SignalId::soc: return {a.soc, 60s};
-    case SignalId::insulation: return {a.insulation, 300s};
-    case SignalId::cells:
-    case SignalId::temperatures: return {a.cell_array, 300s};
-    default: return {};
-    }
-}
+using Ages = SafetyConfig::Ages;
+constexpr std::array<AgeRule, signal_count> age_rules{
+    {{SignalId::flags, &Ages::flags, 5s}, {SignalId::contactor, &Ages::contactor, 3s}, {SignalId::current, &Ages::current, 10s},
+        {SignalId::voltage, &Ages::voltage, 10s}, {SignalId::link_voltage, nullptr, 1s},
+        {SignalId::cell_voltage_max, &Ages::cell, 15s}, {SignalId::cell_voltage_min, &Ages::cell, 15s},
+        {SignalId::charge_limit, &Ages::battery_limit, 15s}, {SignalId::discharge_limit, &Ages::battery_limit, 15s},
+        {SignalId::temperature_min, &Ages::temperature, 60s}, {SignalId::temperature_max, &Ages::temperature, 60s},
+        {SignalId::soc, &Ages::soc, 60s}, {SignalId::insulation, &Ages::insulation, 300s},
+        {SignalId::cells, &Ages::cell_array, 300s}, {SignalId::temperatures, &Ages::cell_array, 300s}}};
+constexpr Duration link_voltage_floor = 500ms;
+static_assert(
+    [] {
+        for (std::size_t i = 0; i < signal_count; ++i)
+            if (index(age_rules[i].id) != i) return false;
+        return true;
+    }(),
+    "one rule per signal, in their order");
 
 constexpr SignalId signal(std::size_t i) { return static_cast<SignalId>(i); }
 
@@ -91,24 +88,22 @@ Quality worse(Quality a, Quality b)
 AgeLimits age_limits(const SafetyConfig& config, const BatteryProfile& profile)
 {
     AgeLimits limits;
-    for (std::size_t i = 0; i < signal_count; ++i) {
-        const AgeClass c = age_class(signal(i), config.signal_age);
-        const SignalProfile& p = profile[signal(i)];
-        Duration limit = p.period > Duration{} ? std::clamp(3 * p.period, std::min(c.floor, c.ceiling), c.ceiling)
-                                               : std::min(c.floor, c.ceiling);
-        if (p.max_age) limit = p.period > Duration{} ? std::min(limit, *p.max_age) : std::min(*p.max_age, c.ceiling);
-        limits[signal(i)] = limit;
+    for (const AgeRule& rule : age_rules) {
+        const SignalProfile& p = profile[rule.id];
+        const Duration floor = std::min(rule.floor != nullptr ? config.signal_age.*rule.floor : link_voltage_floor, rule.ceiling);
+        Duration limit = p.period > Duration{} ? std::clamp(3 * p.period, floor, rule.ceiling) : floor;
+        if (p.max_age) limit = p.period > Duration{} ? std::min(limit, *p.max_age) : std::min(*p.max_age, rule.ceiling);
+        limits[rule.id] = limit;
     }
     return limits;
 }
 
 std::optional<std::string> freshness_refusal(const BatteryProfile& profile)
 {
-    const SafetyConfig::Ages normal;
-    for (std::size_t i = 0; i < signal_count; ++i) {
-        const SignalProfile& p = profile[signal(i)];
-        if (p.provided && p.period > age_class(signal(i), normal).ceiling / 3)
-            return "driver cannot meet freshness for " + std::string{to_string(signal(i))};
+    for (const AgeRule& rule : age_rules) {
+        const SignalProfile& p = profile[rule.id];
+        if (p.provided && p.period > rule.ceiling / 3)
+            return "driver cannot meet freshness for " + std::string{to_string(rule.id)};
     }
     return std::nullopt;
 }

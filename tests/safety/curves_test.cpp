@@ -17,7 +17,7 @@ using Points = std::vector<std::pair<int, int>>;
 void check_points(const Curve& curve, const Points& points, Percent (*fraction)(const Curve&, std::int64_t))
 {
     for (std::size_t i = 0; i < points.size(); ++i) {
-        const auto [x, y] = points[i];
+        const int x = points[i].first, y = points[i].second;
         CAPTURE(x);
         REQUIRE(fraction(curve, x).milli() == y * 100);
         if (i == 0) continue;
