@@ -98,7 +98,6 @@ public:
           ear_{broker_.port()},
           config_{load_or_throw(configuration(options, directory_.path(), broker_.port()))},
           base_{event_base_new()},
-          hub_{},
           pack_{sim::make_battery(options.battery, {.seed = options.seed})},
           inverter_{sim::make_inverter(options.inverter, {.seed = options.seed})},
           screen_{options.plain}

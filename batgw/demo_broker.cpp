@@ -19,8 +19,6 @@
 #include <sys/socket.h>
 #include <sys/wait.h>
 
-extern char** environ;  // NOLINT(readability-redundant-declaration): POSIX wants it declared
-
 namespace batgw {
 namespace {
 
@@ -93,7 +91,7 @@ DemoBroker::DemoBroker(const std::string& directory) : port_{free_port()}
 
 DemoBroker::~DemoBroker() { stop(); }
 
-void DemoBroker::stop() noexcept
+void DemoBroker::stop() const noexcept
 {
     ::kill(pid_, SIGTERM);
     ::waitpid(pid_, nullptr, 0);

@@ -18,7 +18,7 @@ public:
     std::uint16_t port() const { return port_; }
 
 private:
-    void stop() noexcept;
+    void stop() const noexcept;
     std::uint16_t port_ = 0;
     pid_t pid_ = -1;
 };

@@ -62,7 +62,7 @@ private:
 
 struct Stop {
     event_base* base;
-    void now() { event_base_loopbreak(base); }
+    void now() const { event_base_loopbreak(base); }
 };
 
 void run_for(event_base* base, const SimOptions& options, std::function<std::string(std::string_view)> command)

@@ -11,6 +11,7 @@
 #include "model/driver.hpp"
 
 #include <algorithm>
+#include <cmath>
 #include <array>
 
 namespace batgw {
@@ -139,7 +140,7 @@ Driver::Driver(const Options& o)
       max_discharge_{Current::from_milli(static_cast<std::int64_t>(o.get<double>("max_discharge_a") * 1000.0))},
       modules_{o.get<std::int64_t>("modules")},
       serial_{o.get<std::int64_t>("serial")},
-      margin_{Voltage::from_milli(static_cast<std::int64_t>(o.get<double>("window_margin_v") * 1000.0 + 0.5))},
+      margin_{Voltage::from_milli(std::llround(o.get<double>("window_margin_v") * 1000.0))},
       soc_clamp_{o.get<bool>("soc_clamp")},
       silence_on_fault_{o.get<bool>("silence_on_fault")},
       narrow_window_{o.get<bool>("narrow_window")},

@@ -41,8 +41,8 @@ CanFrame encode_measurements(const Measured& m);
 CanFrame encode_temperatures(const Measured& m);
 CanFrame encode_counters();
 CanFrame encode_identity(const Identity& who);
-CanFrame encode_serial(std::int64_t serial);
+CanFrame encode_serial(std::int64_t number);
 CanFrame encode_vendor();
-CanFrame encode_product(std::string_view name, std::size_t piece);
+CanFrame encode_product(std::string_view name, std::size_t index);
 
 }  // namespace batgw::byd_hvs

@@ -12,7 +12,7 @@ public:
     struct Input {
         const BatteryState& battery;
         const PackSamples& samples;
-        const InverterState* inverter;   // none: its checks rest
+        const InverterState* inverter = nullptr;   // none: its checks rest
         bool closed = false;             // contactors are believed closed
         std::optional<Charge> capacity;  // for (f)
     };

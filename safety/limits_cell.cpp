@@ -8,10 +8,10 @@ namespace batgw {
 namespace {
 
 struct Told {
-    FaultId id;
-    FaultClass level;
-    Direction direction;
-    std::int64_t value_milli, limit_milli;
+    FaultId id{};
+    FaultClass level{};
+    Direction direction{};
+    std::int64_t value_milli = 0, limit_milli = 0;
     std::uint16_t cell = 0;
 };
 

@@ -85,10 +85,10 @@ void CurrentLimits::update(const Reading<Current>& current, const Sample<Voltage
         const Current full = known ? (maximum / *voltage.fresh).value_or(Current{}) : Current{};
         // Idle consumption and an offset of the sensor are no overcurrent (SAFE-068), however small the configured maximum is.
         const Current limit = std::max(share(part, full), 2_A), clear = std::max(full, Current::from_milli(1500));
-        const Current now_ = known && (*i > Current{}) == charging ? magnitude(*i) : Current{};
-        if (!d.update({known, now_ > limit, now_ < clear, current.samples()}, {delay, samples, context.config.hold}, context.now))
+        const Current flowing = known && (*i > Current{}) == charging ? magnitude(*i) : Current{};
+        if (!d.update({known, flowing > limit, flowing < clear, current.samples()}, {delay, samples, context.config.hold}, context.now))
             return;
-        ActiveFault f = about(FaultId::overcurrent, level, Direction::both, Unit::ampere, charging ? now_.milli() : -now_.milli(),
+        ActiveFault f = about(FaultId::overcurrent, level, Direction::both, Unit::ampere, charging ? flowing.milli() : -flowing.milli(),
             charging ? limit.milli() : -limit.milli(), context);
         f.has_value = known;
         context.faults.report(f);

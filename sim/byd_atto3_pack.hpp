@@ -68,7 +68,7 @@ private:
     double charge_limit_kw() const;
     double discharge_limit_kw() const;
     std::optional<Atto3Uds::Bytes> lookup(std::uint16_t did) const;
-    void store(std::string_view code, bool present);
+    void store(std::string_view text, bool present);
 
     void send_measurements(Outbox& out);
     void send_voltage(Outbox& out);

@@ -40,7 +40,7 @@ public:
 
 private:
     void answer(const Bytes& reply, Instant at);
-    Bytes reply_to(const Bytes& request);
+    Bytes reply_to(const Bytes& q);
     void send_next(Instant now, Outbox& out);
 
     Lookup lookup_;

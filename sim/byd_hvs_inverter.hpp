@@ -73,7 +73,7 @@ private:
     static const std::array<CommandEntry, 12>& command_table();
     struct Pending {  // limits on their way through a slow regulator
         Instant at;
-        double charge_a, discharge_a;
+        double charge_a = 0.0, discharge_a = 0.0;
     };
 
     void forget();
