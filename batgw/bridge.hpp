@@ -24,16 +24,16 @@ enum class Side : std::uint8_t { battery, inverter };
 class Bridge {
 public:
     Bridge(const Config& config, const BatteryDriverInfo& battery, const InverterDriverInfo& inverter, Instant start,
-           const std::optional<OperatorState>& restored);
+        const std::optional<OperatorState>& restored);
 
     // In. `received`: when the frame came, at most `now`.
     void on_frame(Side side, const CanFrame& frame, Instant received, Instant now);
     void on_bus(Side side, const BusStatus& status, Instant now);
     CommandResult on_command(const Command& command, Instant now);
     void outside_warnings(unsigned bits) { inputs_.outside_warnings = bits; }
-    void clock_valid(bool valid) { inputs_.clock_valid = valid; }   // the wall clock is set; only shown
-    void reconfigure(const Config& config, Instant now);  // only what may change live (SAFE-241)
-    void request_stop(Instant now);                       // a second request hurries (SAFE-217)
+    void clock_valid(bool valid) { inputs_.clock_valid = valid; }  // the wall clock is set; only shown
+    void reconfigure(const Config& config, Instant now);           // only what may change live (SAFE-241)
+    void request_stop(Instant now);                                // a second request hurries (SAFE-217)
 
     // Judges what came in, lets the drivers speak. Call at wake() at the latest; earlier calls do no harm.
     // Returns when to call again.
@@ -90,12 +90,12 @@ private:
     Judge judge_;
     std::array<Port, 2> ports_;
     JudgeInputs inputs_;
-    bool dirty_ = true;              // something came in that the judge has not seen
+    bool dirty_ = true;  // something came in that the judge has not seen
     Instant next_judgement_{};
     Instant battery_wake_{}, inverter_wake_{};
     ContactorOrder last_order_ = ContactorOrder::keep;
     std::optional<Instant> last_judged_;
-    unsigned long_gaps_ = 0;         // > 500 ms between judgements, since the watchdog was fed
+    unsigned long_gaps_ = 0;  // > 500 ms between judgements, since the watchdog was fed
     bool judged_since_asked_ = false;
 };
 

@@ -26,7 +26,7 @@ struct Channels {
 
     // outside -> bridge
     Ring<Command, 128> commands;
-    Ring<std::shared_ptr<const Config>, 4> configs;   // checked, and nothing in it that needs a restart
+    Ring<std::shared_ptr<const Config>, 4> configs;  // checked, and nothing in it that needs a restart
     std::atomic<unsigned> warnings{0};
     Doorbell bridge;
 

@@ -37,7 +37,10 @@ int run_command_line(int argc, char** argv)
     app.add_flag("-v", run.verbose, "say more (log level debug)");
     app.add_flag("-d", foreground, "stay in the foreground (always so; kept for those used to it)");
     app.add_option("-f", run.file, "configuration file")->capture_default_str()->type_name("FILE");
-    app.add_option("-D", given, "define a name for ${NAME} in the configuration")->type_name("NAME=VALUE")->expected(1)->take_all();
+    app.add_option("-D", given, "define a name for ${NAME} in the configuration")
+        ->type_name("NAME=VALUE")
+        ->expected(1)
+        ->take_all();
 
     DemoOptions demo;
     auto* demo_command = app.add_subcommand("demo", "the whole chain on simulated hardware; needs no CAN, no root");
@@ -54,9 +57,11 @@ int run_command_line(int argc, char** argv)
     sim_command->add_option("KIND", sim.kind, "battery or inverter")->required()->check(CLI::IsMember({"battery", "inverter"}));
     sim_command->add_option("PROTOCOL", sim.protocol, "as in the configuration")->required();
     sim_command->add_option("--interface", sim.interface, "CAN interface")->required()->type_name("BUS");
-    sim_command->add_option("--cable", sim.cable, "socket that stands for the DC cable between a battery and an inverter")->type_name("PATH");
+    sim_command->add_option("--cable", sim.cable, "socket that stands for the DC cable between a battery and an inverter")
+        ->type_name("PATH");
     sim_command->add_option("--for", sim.duration, "stop by itself after this time")->type_name("TIME");
-    sim_command->add_option("--command", sim.commands, "given to the simulator at start; repeatable; `help` lists them")->take_all();
+    sim_command->add_option("--command", sim.commands, "given to the simulator at start; repeatable; `help` lists them")
+        ->take_all();
     sim_command->add_option("--seed", sim.seed, "seed of the simulated hardware")->capture_default_str();
 
     bool json = false;

@@ -14,7 +14,7 @@ DriverCatalogue drivers();
 
 struct RunOptions {
     std::string file = "/etc/batgw.yaml";
-    Definitions definitions;   // -D NAME=VALUE
+    Definitions definitions;  // -D NAME=VALUE
     bool verbose = false;
 };
 int check_configuration(const RunOptions& options);  // batgw -n
@@ -22,25 +22,25 @@ int run_gateway(const RunOptions& options);          // batgw
 
 struct DemoOptions {
     std::string battery = "byd-atto3", inverter = "byd-hvs";
-    std::string duration;        // "20s", "5m"; empty: until Ctrl-C
-    bool real_times = false;     // the waiting times of a real start instead of short ones
+    std::string duration;     // "20s", "5m"; empty: until Ctrl-C
+    bool real_times = false;  // the waiting times of a real start instead of short ones
     bool print_configuration = false;
-    bool plain = false;          // one line a second instead of a live screen
+    bool plain = false;  // one line a second instead of a live screen
     unsigned seed = 1;
 };
-int run_demo(const DemoOptions& options);            // batgw demo
+int run_demo(const DemoOptions& options);  // batgw demo
 
 struct SimOptions {
-    std::string kind;            // battery | inverter
+    std::string kind;  // battery | inverter
     std::string protocol;
     std::string interface;
-    std::string cable;           // path of a socket that stands for the DC cable between two simulators; empty: none
-    std::string duration;        // empty: until a signal
+    std::string cable;                  // path of a socket that stands for the DC cable between two simulators; empty: none
+    std::string duration;               // empty: until a signal
     std::vector<std::string> commands;  // given to the simulator at start
     unsigned seed = 1;
 };
-int run_simulator(const SimOptions& options);        // batgw sim
+int run_simulator(const SimOptions& options);  // batgw sim
 
-int list_drivers(bool json);                         // batgw list
+int list_drivers(bool json);  // batgw list
 
 }  // namespace batgw

@@ -54,7 +54,8 @@ std::string faults(const Verdict& v)
 
 DemoScreen::DemoScreen(bool plain) : live_{!plain && ::isatty(STDOUT_FILENO) == 1} {}
 
-void DemoScreen::show(const Snapshot& s, const sim::SimulatedInverter& inverter, const MqttEar::Heard& heard, std::uint16_t port) const
+void DemoScreen::show(
+    const Snapshot& s, const sim::SimulatedInverter& inverter, const MqttEar::Heard& heard, std::uint16_t port) const
 {
     const Verdict& v = s.verdict;
     const double up = std::chrono::duration<double>(s.now - s.started).count();

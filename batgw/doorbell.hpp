@@ -3,11 +3,11 @@
 
 #include "batgw/event.hpp"
 
-#include <sys/eventfd.h>
-
 #include <cerrno>
 #include <cstdint>
 #include <system_error>
+
+#include <sys/eventfd.h>
 
 namespace batgw {
 

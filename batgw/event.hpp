@@ -2,10 +2,11 @@
 #pragma once
 
 #include <event2/event.h>
-#include <unistd.h>
 
 #include <memory>
 #include <utility>
+
+#include <unistd.h>
 
 namespace batgw {
 
@@ -44,7 +45,9 @@ template <auto Method, class T>
 EventHandle watch(event_base* base, int fd, short what, T& object)
 {
     // libevent is C: an exception must not pass through it, so there is none to pass: noexcept ends the program instead.
-    EventHandle e{event_new(base, fd, static_cast<short>(what | EV_PERSIST), [](evutil_socket_t, short, void* self) noexcept { (static_cast<T*>(self)->*Method)(); }, &object)};
+    EventHandle e{event_new(
+        base, fd, static_cast<short>(what | EV_PERSIST),
+        [](evutil_socket_t, short, void* self) noexcept { (static_cast<T*>(self)->*Method)(); }, &object)};
     if (!e || event_add(e.get(), nullptr) != 0) throw std::bad_alloc{};
     return e;
 }

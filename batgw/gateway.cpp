@@ -17,7 +17,10 @@ constexpr std::chrono::system_clock::time_point wall_clock_unset{std::chrono::se
 
 struct Gateway::Port final : BusListener {
     Port(Gateway& gateway_, Side side_) : gateway{gateway_}, side{side_} {}
-    void on_frame(const CanFrame& frame, Instant received, Instant now) override { gateway.bridge_.on_frame(side, frame, received, now); }
+    void on_frame(const CanFrame& frame, Instant received, Instant now) override
+    {
+        gateway.bridge_.on_frame(side, frame, received, now);
+    }
     void on_bus(Instant now) override
     {
         if (!bus) return;  // still being opened
@@ -54,11 +57,12 @@ Gateway::Gateway(event_base* base, Setup setup, Channels& channels)
     }
 
     const Config& config = *setup_.config;
-    const auto open = [&](Side side, const std::string& interface, std::optional<std::uint32_t> bitrate, std::span<const RxRule> receives,
-                          std::span<const TxRule> sends) {
+    const auto open = [&](Side side, const std::string& interface, std::optional<std::uint32_t> bitrate,
+                          std::span<const RxRule> receives, std::span<const TxRule> sends) {
         auto& port = ports_[static_cast<std::size_t>(side)];
         port = std::make_unique<Port>(*this, side);
-        const BusSpec spec{.interface = interface, .bitrate = bitrate, .receives = receives, .sends = sends, .listen_only = bridge_.observing()};
+        const BusSpec spec{
+            .interface = interface, .bitrate = bitrate, .receives = receives, .sends = sends, .listen_only = bridge_.observing()};
         port->bus = setup_.open ? setup_.open(side, spec, *port) : open_bus(base_, spec, *port, *log_, setup_.hub);
         bridge_.on_bus(side, port->bus->status(), monotonic_now());
     };

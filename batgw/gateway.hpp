@@ -24,9 +24,10 @@ public:
         const InverterDriverInfo* inverter;
         std::optional<OperatorState> restored;
         ServiceManager* service;
-        VirtualHub* hub = nullptr;      // for `virtual:` interfaces
-        std::function<std::unique_ptr<Bus>(Side, const BusSpec&, BusListener&)> open;   // instead of open_bus(), for tests and benchmarks
-        bool handle_signals = true;     // SIGTERM and SIGINT stop, SIGHUP reloads
+        VirtualHub* hub = nullptr;  // for `virtual:` interfaces
+        std::function<std::unique_ptr<Bus>(Side, const BusSpec&, BusListener&)>
+            open;                    // instead of open_bus(), for tests and benchmarks
+        bool handle_signals = true;  // SIGTERM and SIGINT stop, SIGHUP reloads
     };
     Gateway(event_base* base, Setup setup, Channels& channels);
     ~Gateway();
@@ -42,7 +43,7 @@ private:
     struct Port;
     struct BusLines;
 
-    void turn(Instant now);           // judge, tick, send, arm the timer
+    void turn(Instant now);  // judge, tick, send, arm the timer
     void flush(Port& port, Instant now);
     void publish(Instant now);
     void look_at_clock();

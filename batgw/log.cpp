@@ -1,10 +1,10 @@
 #include "batgw/log.hpp"
 
-#include <unistd.h>
-
 #include <array>
 #include <cstdlib>
 #include <string>
+
+#include <unistd.h>
 
 namespace batgw {
 

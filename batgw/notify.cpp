@@ -3,8 +3,6 @@
 #include "bus/bus.hpp"
 
 #include <fmt/format.h>
-#include <sys/socket.h>
-#include <sys/un.h>
 
 #include <algorithm>
 #include <cerrno>
@@ -12,6 +10,9 @@
 #include <cstddef>
 #include <cstdlib>
 #include <cstring>
+
+#include <sys/socket.h>
+#include <sys/un.h>
 
 namespace batgw {
 namespace {
@@ -58,7 +59,10 @@ bool ServiceManager::say(std::string_view text)
 }
 
 bool ServiceManager::ready(std::string_view status) { return say(fmt::format("READY=1\nSTATUS={}\n", status)); }
-void ServiceManager::reloading() { say(fmt::format("RELOADING=1\nMONOTONIC_USEC={}\n", monotonic_now().time_since_epoch().count())); }
+void ServiceManager::reloading()
+{
+    say(fmt::format("RELOADING=1\nMONOTONIC_USEC={}\n", monotonic_now().time_since_epoch().count()));
+}
 void ServiceManager::stopping() { say("STOPPING=1\n"); }
 void ServiceManager::status(std::string_view text) { say(fmt::format("STATUS={}\n", text)); }
 void ServiceManager::feed_watchdog() { say("WATCHDOG=1\n"); }

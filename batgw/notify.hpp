@@ -9,8 +9,8 @@
 
 namespace batgw {
 
-// Speaks the documented datagram protocol itself: libsystemd's sd_notify() opens a blocking socket at each call, and the thread that
-// feeds the watchdog must never block.
+// Speaks the documented datagram protocol itself: libsystemd's sd_notify() opens a blocking socket at each call, and the thread
+// that feeds the watchdog must never block.
 class ServiceManager {
 public:
     // Reads NOTIFY_SOCKET, WATCHDOG_USEC and WATCHDOG_PID. Without them everything here does nothing.

@@ -19,12 +19,16 @@ std::string joined(const std::vector<std::string>& words)
 }  // namespace
 
 Outside::Outside(Channels& channels, Setup setup)
-    : channels_{channels}, setup_{std::move(setup)}, config_{setup_.config}, base_{event_base_new()}
+    : channels_{channels},
+      setup_{std::move(setup)},
+      config_{setup_.config},
+      base_{event_base_new()}
 {
     if (!base_) throw std::bad_alloc{};
     on_bell_ = watch<&Outside::answer>(base_.get(), channels_.outside.fd(), EV_READ, *this);
     if (setup_.keep_state)
-        store_ = std::make_unique<Store>(config_->state_directory, [this](bool failing, std::string_view why) { disk_trouble(failing, why); });
+        store_ = std::make_unique<Store>(
+            config_->state_directory, [this](bool failing, std::string_view why) { disk_trouble(failing, why); });
     thread_ = std::thread{[this] { run(); }};
 }
 
@@ -67,10 +71,10 @@ void Outside::start_client()
 MqttContext Outside::mqtt_context() const
 {
     return {.battery = setup_.battery,
-            .inverter = setup_.inverter,
-            .max_charge = config_->battery.max_charge,
-            .max_discharge = config_->battery.max_discharge,
-            .cells_expected = config_->battery.cells.value_or(0)};
+        .inverter = setup_.inverter,
+        .max_charge = config_->battery.max_charge,
+        .max_discharge = config_->battery.max_discharge,
+        .cells_expected = config_->battery.cells.value_or(0)};
 }
 
 // MQTT-071: a broker that anybody could pretend to be is shown for as long as it is used.
@@ -101,8 +105,10 @@ void Outside::answer()
         if (client_) client_->on_snapshot(now);
     }
     if (!stop_) return;
-    if (client_) client_->stop([this] { said_goodbye(); });
-    else said_goodbye();
+    if (client_)
+        client_->stop([this] { said_goodbye(); });
+    else
+        said_goodbye();
 }
 
 void Outside::said_goodbye() { event_base_loopbreak(base_.get()); }
@@ -139,8 +145,10 @@ void Outside::reload()
     }
     channels_.bridge.ring();
     config_ = next;
-    if (client_ && config_->mqtt) client_->reconfigure(*config_->mqtt, mqtt_context());
-    else start_client();
+    if (client_ && config_->mqtt)
+        client_->reconfigure(*config_->mqtt, mqtt_context());
+    else
+        start_client();
     warn_of_tls();
     print_log(LogLevel::info, plan.changed.empty() ? "reloaded: nothing changed" : "reloaded: " + joined(plan.changed));
     setup_.service->ready("running");
@@ -149,7 +157,8 @@ void Outside::reload()
 void Outside::disk_trouble(bool failing, std::string_view why)
 {
     channels_.warn(OutsideWarning::state_not_kept, failing);
-    print_log(failing ? LogLevel::error : LogLevel::info, failing ? fmt::format("state is not kept: {}; trying again", why) : "state is kept again");
+    print_log(failing ? LogLevel::error : LogLevel::info,
+        failing ? fmt::format("state is not kept: {}; trying again", why) : "state is kept again");
 }
 
 }  // namespace batgw

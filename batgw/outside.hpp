@@ -28,7 +28,7 @@ public:
         const InverterDriverInfo* inverter;
         std::function<Loaded()> read_again;  // the configuration, for a reload
         ServiceManager* service;
-        bool keep_state = true;              // false: leave the state directory alone
+        bool keep_state = true;  // false: leave the state directory alone
     };
     Outside(Channels& channels, Setup setup);
     // Says goodbye to the broker, writes what is still to be written, prints the last log lines. Bounded: a few seconds.
@@ -36,7 +36,7 @@ public:
 
 private:
     void run();
-    void answer();        // the bridge rang
+    void answer();  // the bridge rang
     void said_goodbye();
     void print_lines();
     void reload();
@@ -47,7 +47,7 @@ private:
 
     Channels& channels_;
     Setup setup_;
-    std::shared_ptr<const Config> config_;   // in force
+    std::shared_ptr<const Config> config_;  // in force
     EventBase base_;
     EventHandle on_bell_;
     std::unique_ptr<Store> store_;

@@ -8,10 +8,11 @@
 #include "inverter/registry.hpp"
 
 #include <fmt/format.h>
-#include <malloc.h>
 
 #include <csignal>
 #include <cstdio>
+
+#include <malloc.h>
 
 namespace batgw {
 namespace {
@@ -25,7 +26,7 @@ bool report(const Loaded& loaded)
 std::string start_line(const Config& config)
 {
     return fmt::format("batgw {}: {} on {}, {} on {}{}", BATGW_VERSION, config.battery.protocol, config.battery.interface,
-                       config.inverter.protocol, config.inverter.interface, config.safety.observe ? ", observing only" : "");
+        config.inverter.protocol, config.inverter.interface, config.safety.observe ? ", observing only" : "");
 }
 
 }  // namespace
@@ -74,9 +75,11 @@ int run_gateway(const RunOptions& options)
     Channels channels;
     const auto* battery = drivers().battery(config->battery.protocol);
     const auto* inverter = drivers().inverter(config->inverter.protocol);
-    Gateway gateway{base.get(), {.config = config, .battery = battery, .inverter = inverter, .restored = restored, .service = &service}, channels};
+    Gateway gateway{base.get(),
+        {.config = config, .battery = battery, .inverter = inverter, .restored = restored, .service = &service}, channels};
     {
-        const Outside outside{channels, {.config = config, .battery = battery, .inverter = inverter, .read_again = read, .service = &service}};
+        const Outside outside{
+            channels, {.config = config, .battery = battery, .inverter = inverter, .read_again = read, .service = &service}};
         gateway.run();
     }
     say(LogLevel::info, "stopped");
@@ -86,7 +89,8 @@ int run_gateway(const RunOptions& options)
 int list_drivers(bool json)
 {
     const auto line = [json](std::string_view kind, std::string_view name, std::string_view models, Verification verified) {
-        const auto text = json ? fmt::format(R"({{"kind":"{}","protocol":"{}","models":"{}","verified":"{}"}})", kind, name, models, to_string(verified))
+        const auto text = json ? fmt::format(R"({{"kind":"{}","protocol":"{}","models":"{}","verified":"{}"}})", kind, name,
+                                     models, to_string(verified))
                                : fmt::format("{:9} {:14} {} (verified: {})", kind, name, models, to_string(verified));
         std::puts(text.c_str());
     };

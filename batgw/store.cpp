@@ -3,11 +3,8 @@
 #include "batgw/event.hpp"
 #include "batgw/event_text.hpp"
 
-#include <fcntl.h>
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
-#include <sys/stat.h>
-#include <sys/types.h>
 
 #include <array>
 #include <cerrno>
@@ -22,6 +19,10 @@
 #include <system_error>
 #include <thread>
 
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <sys/types.h>
+
 namespace batgw {
 namespace {
 
@@ -34,7 +35,10 @@ constexpr auto retry = std::chrono::seconds{10};
 
 std::string full_name(const std::string& directory, std::string_view name) { return fmt::format("{}/{}", directory, name); }
 
-std::string why(std::string_view what, const std::string& path) { return fmt::format("{} {}: {}", what, path, std::strerror(errno)); }
+std::string why(std::string_view what, const std::string& path)
+{
+    return fmt::format("{} {}: {}", what, path, std::strerror(errno));
+}
 
 // Temporary file, fsync, rename, fsync of the directory. Empty text: done.
 std::string write_whole(const std::string& directory, std::string_view name, std::string_view content)
@@ -60,7 +64,8 @@ std::string write_whole(const std::string& directory, std::string_view name, std
 
 std::string to_text(const OperatorState& s)
 {
-    Json j{{"version", 1}, {"charge", s.charge}, {"discharge", s.discharge}, {"paused", s.paused}, {"contactors_open", s.contactors_open}};
+    Json j{{"version", 1}, {"charge", s.charge}, {"discharge", s.discharge}, {"paused", s.paused},
+        {"contactors_open", s.contactors_open}};
     // A limit that nobody set follows the configuration, so it is not written down.
     if (!s.charge_limit_default) {
         j["max_charge_mw"] = s.max_charge.milli();
@@ -122,26 +127,17 @@ Json milli(const std::optional<Q>& q)
 
 std::string to_text(const Event& e)
 {
-    Json j{{"time", wall_clock()},
-           {"number", e.number},
-           {"type", to_string(e.type)},
-           {"text", event_text(e)},
-           {"id", to_string(e.fault.id)},
-           {"detail", e.fault.detail.view()},
-           {"class", to_string(e.fault.level)},
-           {"direction", to_string(e.fault.direction)}};
+    Json j{{"time", wall_clock()}, {"number", e.number}, {"type", to_string(e.type)}, {"text", event_text(e)},
+        {"id", to_string(e.fault.id)}, {"detail", e.fault.detail.view()}, {"class", to_string(e.fault.level)},
+        {"direction", to_string(e.fault.direction)}};
     if (e.fault.has_value) {
         j["value"] = static_cast<double>(e.fault.value_milli) / 1000;
         j["limit"] = static_cast<double>(e.fault.limit_milli) / 1000;
         j["unit"] = to_string(e.fault.unit);
     }
-    j["inputs"] = {{"voltage", milli(e.voltage)},
-                   {"current", milli(e.current)},
-                   {"cell_voltage_min", milli(e.cell_voltage_min)},
-                   {"cell_voltage_max", milli(e.cell_voltage_max)},
-                   {"temperature_min", milli(e.temperature_min)},
-                   {"temperature_max", milli(e.temperature_max)},
-                   {"soc", milli(e.soc)}};
+    j["inputs"] = {{"voltage", milli(e.voltage)}, {"current", milli(e.current)}, {"cell_voltage_min", milli(e.cell_voltage_min)},
+        {"cell_voltage_max", milli(e.cell_voltage_max)}, {"temperature_min", milli(e.temperature_min)},
+        {"temperature_max", milli(e.temperature_max)}, {"soc", milli(e.soc)}};
     return j.dump(-1, ' ', false, Json::error_handler_t::replace) + "\n";
 }
 
@@ -150,7 +146,7 @@ int read_whole(const std::string& path, std::string& text)
 {
     const Fd file{::open(path.c_str(), O_RDONLY | O_NONBLOCK | O_CLOEXEC)};
     if (!file) return errno;
-    struct stat about{};
+    struct stat about {};
     if (::fstat(file.get(), &about) != 0) return errno;
     if (!S_ISREG(about.st_mode)) return EINVAL;
     std::array<char, 4096> part{};
@@ -192,20 +188,26 @@ Restored restore_operator(const std::string& directory, const BatteryConfig& bat
     const int error = read_whole(path, text);
     // Nothing kept yet; a directory that cannot be used is reported when something is to be written.
     if (error == ENOENT || error == ENOTDIR) return {};
-    if (error != 0) return {.state = paused(battery), .note = fmt::format("{} cannot be read ({}): {}", path, std::strerror(error), how_to_go_on), .damaged = true};
+    if (error != 0)
+        return {.state = paused(battery),
+            .note = fmt::format("{} cannot be read ({}): {}", path, std::strerror(error), how_to_go_on),
+            .damaged = true};
     try {
         Restored r{.state = from_text(text, battery), .note = {}};
         const OperatorState& s = *r.state;
-        if (!s.charge || !s.discharge || s.paused || s.contactors_open || s.max_charge < battery.charge || s.max_discharge < battery.discharge ||
-            s.max_charge_current || s.max_discharge_current)
-            r.note = fmt::format("operator restrictions of the last run are in force again: charge {}, discharge {}, pause {}, contactors {}, max-charge {}, max-discharge {}",
-                                 on_off(s.charge), on_off(s.discharge), on_off(s.paused), s.contactors_open ? "open" : "as needed",
-                                 limit_text(s.max_charge, s.max_charge_current), limit_text(s.max_discharge, s.max_discharge_current));
+        if (!s.charge || !s.discharge || s.paused || s.contactors_open || s.max_charge < battery.charge ||
+            s.max_discharge < battery.discharge || s.max_charge_current || s.max_discharge_current)
+            r.note = fmt::format("operator restrictions of the last run are in force again: charge {}, discharge {}, pause {}, "
+                                 "contactors {}, max-charge {}, max-discharge {}",
+                on_off(s.charge), on_off(s.discharge), on_off(s.paused), s.contactors_open ? "open" : "as needed",
+                limit_text(s.max_charge, s.max_charge_current), limit_text(s.max_discharge, s.max_discharge_current));
         return r;
     } catch (const std::exception&) {
         const std::string aside = path + ".damaged";
         std::rename(path.c_str(), aside.c_str());
-        return {.state = paused(battery), .note = fmt::format("{} is damaged (now {}): {}", path, aside, how_to_go_on), .damaged = true};
+        return {.state = paused(battery),
+            .note = fmt::format("{} is damaged (now {}): {}", path, aside, how_to_go_on),
+            .damaged = true};
     }
 }
 
@@ -280,7 +282,8 @@ void Store::keep_operator(const OperatorState& state)
 
 void Store::keep_event(const Event& event)
 {
-    if (event.fault.level < FaultClass::block || (event.type != EventType::fault_set && event.type != EventType::fault_class)) return;
+    if (event.fault.level < FaultClass::block || (event.type != EventType::fault_set && event.type != EventType::fault_class))
+        return;
     events_.push_back(to_text(event));
     if (events_.size() > events_kept) events_.pop_front();
     std::string all;

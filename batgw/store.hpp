@@ -1,5 +1,6 @@
 // What survives a restart, in the state directory: the operator's restrictions (SAFE-196) and the last events of BLOCK or worse
-// (SAFE-047). Files are written whole, beside the old one, and renamed over it, by a thread of its own: a slow or full disk delays nobody.
+// (SAFE-047). Files are written whole, beside the old one, and renamed over it, by a thread of its own: a slow or full disk
+// delays nobody.
 #pragma once
 
 #include "model/command.hpp"

@@ -4,12 +4,12 @@
 #include "batgw/event.hpp"
 #include "model/time.hpp"
 
-#include <sys/timerfd.h>
-
 #include <algorithm>
 #include <cerrno>
 #include <cstdint>
 #include <system_error>
+
+#include <sys/timerfd.h>
 
 namespace batgw {
 
@@ -30,7 +30,8 @@ public:
             const std::int64_t us = std::max<std::int64_t>(1, when.time_since_epoch().count());
             spec.it_value = {.tv_sec = us / 1'000'000, .tv_nsec = us % 1'000'000 * 1000};
         }
-        if (::timerfd_settime(fd_.get(), TFD_TIMER_ABSTIME, &spec, nullptr) != 0) throw std::system_error{errno, std::generic_category(), "timerfd_settime"};
+        if (::timerfd_settime(fd_.get(), TFD_TIMER_ABSTIME, &spec, nullptr) != 0)
+            throw std::system_error{errno, std::generic_category(), "timerfd_settime"};
     }
     void answer()
     {

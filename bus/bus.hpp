@@ -1,4 +1,5 @@
-// What carries CAN frames, the same for every kind of bus. Everything here happens on the thread of the event base it was made with.
+// What carries CAN frames, the same for every kind of bus. Everything here happens on the thread of the event base it was made
+// with.
 #pragma once
 
 #include "model/bus_status.hpp"
@@ -42,12 +43,12 @@ public:
 
 // How to open one.
 struct BusSpec {
-    std::string interface;                  // "can0", "virtual:NAME"; other kinds later
-    std::optional<std::uint32_t> bitrate;   // then the program configures the link itself
-    std::span<const RxRule> receives;       // receive filter: what the driver reads ...
-    std::span<const TxRule> sends;          // ... and what we send, to notice a foreign sender (SAFE-185)
-    bool listen_only = false;               // observe mode (SAFE-244)
-    bool receive_all = false;               // no filter: simulators, captures
+    std::string interface;                 // "can0", "virtual:NAME"; other kinds later
+    std::optional<std::uint32_t> bitrate;  // then the program configures the link itself
+    std::span<const RxRule> receives;      // receive filter: what the driver reads ...
+    std::span<const TxRule> sends;         // ... and what we send, to notice a foreign sender (SAFE-185)
+    bool listen_only = false;              // observe mode (SAFE-244)
+    bool receive_all = false;              // no filter: simulators, captures
 };
 
 // In-process buses by name, for the demo and tests: each VirtualHub is its own world. Frames reach every other member of a bus.
@@ -63,7 +64,8 @@ public:
 
 // Never throws for a thing that can come back: a missing interface is a bus in state `missing`, retried every 2 s (SAFE-251).
 // Throws std::invalid_argument for an interface name of no known kind.
-std::unique_ptr<Bus> open_bus(event_base* base, const BusSpec& spec, BusListener& listener, BusLog& log, VirtualHub* hub = nullptr);
+std::unique_ptr<Bus> open_bus(
+    event_base* base, const BusSpec& spec, BusListener& listener, BusLog& log, VirtualHub* hub = nullptr);
 
 // CLOCK_MONOTONIC. The only clock of the bridge's thread.
 Instant monotonic_now();

@@ -11,8 +11,8 @@
 #include "model/driver.hpp"
 
 #include <algorithm>
-#include <cmath>
 #include <array>
+#include <cmath>
 
 namespace batgw {
 namespace byd_hvs {

@@ -17,16 +17,30 @@ namespace batgw {
 
 // The signals the judge may need, and the classes of the age table (SAFE-021).
 enum class SignalId : std::uint8_t {
-    flags, contactor, current, voltage, link_voltage, cell_voltage_max, cell_voltage_min, charge_limit, discharge_limit,
-    temperature_min, temperature_max, soc, insulation, cells, temperatures, count
+    flags,
+    contactor,
+    current,
+    voltage,
+    link_voltage,
+    cell_voltage_max,
+    cell_voltage_min,
+    charge_limit,
+    discharge_limit,
+    temperature_min,
+    temperature_max,
+    soc,
+    insulation,
+    cells,
+    temperatures,
+    count
 };
 inline constexpr std::size_t signal_count = static_cast<std::size_t>(SignalId::count);
 constexpr std::size_t index(SignalId id) { return static_cast<std::size_t>(id); }
 constexpr std::string_view to_string(SignalId id)
 {
-    constexpr std::array<std::string_view, signal_count> names{
-        "flags", "contactor", "current", "voltage", "link_voltage", "cell_voltage_max", "cell_voltage_min", "charge_limit", "discharge_limit",
-        "temperature_min", "temperature_max", "soc", "insulation", "cells", "temperatures"};
+    constexpr std::array<std::string_view, signal_count> names{"flags", "contactor", "current", "voltage", "link_voltage",
+        "cell_voltage_max", "cell_voltage_min", "charge_limit", "discharge_limit", "temperature_min", "temperature_max", "soc",
+        "insulation", "cells", "temperatures"};
     return id < SignalId::count ? names[index(id)] : "?";
 }
 
@@ -47,20 +61,20 @@ constexpr std::string_view to_string(ContactorFeedback f)
 
 // Where the driver's own contactor conversation with the pack stands (`bms_command` mode).
 enum class ContactorPhase : std::uint8_t {
-    none,        // this battery's contactors are not commanded through it
-    listening,   // nothing sent that could move a contactor
-    open,        // asking for open, and nothing says otherwise
-    closing,     // asking for close, waiting for feedback
-    closed,      // holding closed
-    opening,     // running the driver's open sequence
-    settling     // open, sequence not finished yet
+    none,       // this battery's contactors are not commanded through it
+    listening,  // nothing sent that could move a contactor
+    open,       // asking for open, and nothing says otherwise
+    closing,    // asking for close, waiting for feedback
+    closed,     // holding closed
+    opening,    // running the driver's open sequence
+    settling    // open, sequence not finished yet
 };
 
 // A fault that the battery itself reports, mapped by its driver (SAFE-040).
 struct ReportedFault {
     FaultClass level = FaultClass::warn;
     Direction direction = Direction::none;
-    Text<24> code;   // as the maker writes it: "P1A4100"
+    Text<24> code;                   // as the maker writes it: "P1A4100"
     bool never_close_again = false;  // stays until a person looked (welded contactor, thermal runaway)
     friend constexpr bool operator==(const ReportedFault&, const ReportedFault&) = default;
 };
@@ -90,17 +104,17 @@ struct BatteryState {
     std::optional<Instant> heard;
 
     Reading<Voltage> voltage;
-    Reading<Current> current;          // positive charges
-    Reading<Voltage> link_voltage;     // inverter side of the contactors
+    Reading<Current> current;       // positive charges
+    Reading<Voltage> link_voltage;  // inverter side of the contactors
     Reading<Percent> soc;
     Reading<Percent> soh;
     Reading<Voltage> cell_voltage_min, cell_voltage_max;
     Reading<Count> cell_min_number, cell_max_number;  // 1-based, as the battery counts
     Reading<Temperature> temperature_min, temperature_max, temperature_avg, temperature_ambient;
-    Reading<Power> charge_limit, discharge_limit;                // what the battery allows, magnitudes >= 0
-    Reading<Current> charge_limit_current, discharge_limit_current;  // likewise, of batteries that state currents
+    Reading<Power> charge_limit, discharge_limit;                      // what the battery allows, magnitudes >= 0
+    Reading<Current> charge_limit_current, discharge_limit_current;    // likewise, of batteries that state currents
     Reading<Voltage> charge_voltage_wanted, discharge_voltage_wanted;  // of batteries that ask for set points
-    Reading<bool> charge_allowed, discharge_allowed;             // permission flags, where declared
+    Reading<bool> charge_allowed, discharge_allowed;                   // permission flags, where declared
     Reading<ContactorFeedback> contactor;
     Reading<Insulation> insulation;
     Reading<bool> insulation_measured;  // false: the monitor is off, `insulation` says nothing
@@ -108,25 +122,25 @@ struct BatteryState {
     Reading<Energy> energy_in, energy_out, energy_remaining, energy_full;
     Reading<Count> cycles;
     Reading<Power> diagnostic_charge_limit, diagnostic_discharge_limit;
-    Reading<Percent> diagnostic_soc;       // second opinions from a diagnostic poll: shown, never acted on
+    Reading<Percent> diagnostic_soc;  // second opinions from a diagnostic poll: shown, never acted on
     Reading<Voltage> diagnostic_voltage;
     Reading<Current> diagnostic_current;
-    Reading<Count> sessions;               // charge sessions entered
+    Reading<Count> sessions;  // charge sessions entered
 
-    Reading<CellVoltages> cells;                 // complete sets only (SAFE-030)
-    Reading<SensorTemperatures> temperatures;    // complete sets only
-    std::optional<unsigned> cell_count;          // as detected from the battery; never guessed
-    bool cell_gap = false;                       // the detected array has a hole: a fault of its own
+    Reading<CellVoltages> cells;               // complete sets only (SAFE-030)
+    Reading<SensorTemperatures> temperatures;  // complete sets only
+    std::optional<unsigned> cell_count;        // as detected from the battery; never guessed
+    bool cell_gap = false;                     // the detected array has a hole: a fault of its own
 
     FixedVector<ReportedFault, 16> reported;
 
     ContactorPhase phase = ContactorPhase::none;
-    bool opened_by_itself = false;   // the pack opened while held closed; until the next close
-    bool closed_by_itself = false;   // the pack closed unasked; until it is open again
-    bool feedback_wrong = false;     // feedback says open while current flows
-    bool silent_start = false;       // listening timed out: the pack has never spoken
-    bool not_opening = false;        // asked to open, still closed after the driver's time
-    unsigned close_failures = 0;     // closings the driver gave up, since start
+    bool opened_by_itself = false;  // the pack opened while held closed; until the next close
+    bool closed_by_itself = false;  // the pack closed unasked; until it is open again
+    bool feedback_wrong = false;    // feedback says open while current flows
+    bool silent_start = false;      // listening timed out: the pack has never spoken
+    bool not_opening = false;       // asked to open, still closed after the driver's time
+    unsigned close_failures = 0;    // closings the driver gave up, since start
 
     void set_ages(const AgeLimits& age)
     {

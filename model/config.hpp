@@ -36,7 +36,10 @@ public:
     void set(std::string_view name, OptionValue value)
     {
         for (auto& [key, old] : items_)
-            if (key == name) { old = std::move(value); return; }
+            if (key == name) {
+                old = std::move(value);
+                return;
+            }
         items_.emplace_back(name, std::move(value));
     }
     // The type is the declared one; an undeclared name is our own mistake and throws.
@@ -86,12 +89,12 @@ struct SafetyConfig {
     bool observe = false;
     Duration tick = 100ms;
     struct Ages {  // class floors
-        Duration flags = 2s, contactor = 1s, current = 2s, voltage = 2s, cell = 5s, battery_limit = 5s, temperature = 10s, soc = 10s, cell_array = 60s,
-                 insulation = 60s;
+        Duration flags = 2s, contactor = 1s, current = 2s, voltage = 2s, cell = 5s, battery_limit = 5s, temperature = 10s,
+                 soc = 10s, cell_array = 60s, insulation = 60s;
     } signal_age;
     Duration stale_ramp = 3s;
     Duration link_lost = 10s;
-    Duration link_lost_open = 60s;   // for_ever: never
+    Duration link_lost_open = 60s;  // for_ever: never
     Duration start_valid = 5s;
     Duration hold = 30s;
     Percent ramp_up_per_second = 5_pct;
@@ -148,10 +151,10 @@ struct SafetyConfig {
     } contactors;
     struct InverterLink {
         Duration lost = 60s;
-        Duration lost_open_after = 60s;   // for_ever: never
+        Duration lost_open_after = 60s;  // for_ever: never
         bool black_start = false;
-        bool information_only = false;    // inverter profile: the check touches no grant (SAFE-180)
-        bool soc_override = false;        // stop_methods contains it
+        bool information_only = false;  // inverter profile: the check touches no grant (SAFE-180)
+        bool soc_override = false;      // stop_methods contains it
     } inverter_link;
     struct Process {
         Duration watchdog = 5s, stall_warn = 500ms, stall_block = 2s;
@@ -171,22 +174,23 @@ struct MqttConfig {
     std::uint16_t port = 1883;
     std::string family = "any";
     std::string username, password, password_file;
-    std::string client_id;   // empty: program name, process id and a random suffix
+    std::string client_id;  // empty: program name, process id and a random suffix
     std::string topic = "battery-gateway";
     Duration teleperiod = 300s;
     std::optional<Duration> keep_alive = 30s;
     Duration reconnect = 30s;
     TlsConfig tls;
-    std::vector<std::string> commands{"charge", "discharge", "max-charge", "max-discharge", "limits", "pause", "teleperiod", "ping"};
+    std::vector<std::string> commands{
+        "charge", "discharge", "max-charge", "max-discharge", "limits", "pause", "teleperiod", "ping"};
     bool legacy_topics = true;
     int legacy_qos = 0;
     bool retain_status = false;
     bool legacy_sign_uniform = false;
     Duration value_interval = 10s, state_interval = 1s, state_refresh = 30s;
-    std::string cells = "all";   // all | summary | off
+    std::string cells = "all";  // all | summary | off
     Duration cells_interval = 10s;
     bool persist_commands = true;
-    std::string version = "3.1.1";   // 3.1.1 | 5
+    std::string version = "3.1.1";  // 3.1.1 | 5
 };
 
 enum class LogLevel : std::uint8_t { error, warn, info, debug };
@@ -194,7 +198,7 @@ enum class LogLevel : std::uint8_t { error, warn, info, debug };
 struct Config {
     BatteryConfig battery;
     InverterConfig inverter;
-    SafetyConfig safety;      // chemistry, then driver profile, then the file
+    SafetyConfig safety;  // chemistry, then driver profile, then the file
     std::optional<MqttConfig> mqtt;
     LogLevel log_level = LogLevel::info;
     std::string state_directory = "/var/lib/batgw";

@@ -24,7 +24,8 @@ enum class Heard : std::uint8_t { used, not_mine, bad_length, bad_checksum, bad_
 inline constexpr std::size_t heard_count = 6;
 constexpr std::string_view to_string(Heard h)
 {
-    constexpr std::array<std::string_view, heard_count> names{"used", "not_mine", "bad_length", "bad_checksum", "bad_counter", "implausible"};
+    constexpr std::array<std::string_view, heard_count> names{
+        "used", "not_mine", "bad_length", "bad_checksum", "bad_counter", "implausible"};
     return names[static_cast<std::size_t>(h)];
 }
 
@@ -37,7 +38,11 @@ public:
     }
     std::span<const CanFrame> frames() const { return {frames_.begin(), frames_.size()}; }
     unsigned lost() const { return lost_; }
-    void clear() { frames_.clear(); lost_ = 0; }
+    void clear()
+    {
+        frames_.clear();
+        lost_ = 0;
+    }
 
 private:
     FixedVector<CanFrame, 32> frames_;
@@ -49,10 +54,11 @@ struct TxRule {
     std::uint32_t id;
     std::uint8_t len = 8;
     bool extended = false;
-    Duration min_spacing{};      // between two of this id (and page); a frame with a lower limit may come sooner, 100 ms apart
-    Duration period{};           // a pending frame older than this is dropped, not sent late (SAFE-263)
-    bool carries_verdict = true; // limit, state of charge, permission or contactor request: must be built from a verdict <= 1 s old
-    bool paged = false;          // byte 0 is a page: pages are different messages
+    Duration min_spacing{};  // between two of this id (and page); a frame with a lower limit may come sooner, 100 ms apart
+    Duration period{};       // a pending frame older than this is dropped, not sent late (SAFE-263)
+    bool carries_verdict =
+        true;            // limit, state of charge, permission or contactor request: must be built from a verdict <= 1 s old
+    bool paged = false;  // byte 0 is a page: pages are different messages
 };
 
 // What a driver reads: the receive filter (SAFE-265).
@@ -63,31 +69,32 @@ struct RxRule {
 
 enum class OptionType : std::uint8_t { boolean, integer, number, text, choice };
 
-// One key of `options:`; conf checks it as strictly as any other key. Optional ones have an empty default text and may stay "unset"
-// (type text or choice only).
+// One key of `options:`; conf checks it as strictly as any other key. Optional ones have an empty default text and may stay
+// "unset" (type text or choice only).
 struct OptionRule {
     std::string_view name;
     OptionType type;
-    std::string_view default_text;   // as it would be written in the file
-    double min = 0, max = 0;         // integer, number
+    std::string_view default_text;  // as it would be written in the file
+    double min = 0, max = 0;        // integer, number
     std::span<const std::string_view> choices{};
-    std::string_view help;           // one line, with unit and why
+    std::string_view help;  // one line, with unit and why
 };
 
 // Per signal: does this battery deliver it, how often, and how old may it get where the driver knows better.
 struct SignalProfile {
     bool provided = false;
-    Duration period{};               // zero: not documented
-    std::optional<Duration> max_age; // tighter than the class floor, or the number to use where the period is not known; <= class ceiling
+    Duration period{};  // zero: not documented
+    std::optional<Duration>
+        max_age;  // tighter than the class floor, or the number to use where the period is not known; <= class ceiling
 };
 
 struct BatteryProfile {
     Chemistry chemistry = Chemistry::lfp;
     ContactorMode contactor_mode = ContactorMode::none;
     Verification verified = Verification::none;
-    bool states_limits = false;      // the battery declares its own power or current limits
-    bool states_contactor = false;   // gives contactor feedback
-    bool wants_cell_count = false;   // closing waits for a known cell count
+    bool states_limits = false;     // the battery declares its own power or current limits
+    bool states_contactor = false;  // gives contactor feedback
+    bool wants_cell_count = false;  // closing waits for a known cell count
     std::array<SignalProfile, signal_count> signals{};
     constexpr const SignalProfile& operator[](SignalId id) const { return signals[index(id)]; }
 };
@@ -145,11 +152,12 @@ protected:
 enum class ValueType : std::uint8_t { temperature, voltage, current, power, amphour, watthour, energy, percent, count, raw };
 constexpr std::string_view to_string(ValueType t)
 {
-    constexpr std::array<std::string_view, 10> names{"temperature", "voltage", "current", "power", "amphour", "watthour", "energy", "percent", "count", "raw"};
+    constexpr std::array<std::string_view, 10> names{
+        "temperature", "voltage", "current", "power", "amphour", "watthour", "energy", "percent", "count", "raw"};
     return names[static_cast<std::size_t>(t)];
 }
 struct BatteryValue {
-    std::string_view key;   // empty: <scope>/<type>
+    std::string_view key;  // empty: <scope>/<type>
     ValueType type;
     std::uint8_t decimals;
     std::optional<std::int64_t> (*milli)(const BatteryState&, Instant now);
@@ -182,7 +190,7 @@ struct InverterDriverInfo {
     std::string_view models;
     Verification verified = Verification::none;
     std::unique_ptr<InverterDriver> (*make)(const InverterConfig&);
-    void (*adjust)(const InverterConfig&, SafetyConfig&);   // link time-out and the like; may be null
+    void (*adjust)(const InverterConfig&, SafetyConfig&);  // link time-out and the like; may be null
     std::span<const OptionRule> options;
     std::span<const MessageView> messages;
     std::span<const RxRule> receives;

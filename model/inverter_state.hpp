@@ -18,17 +18,17 @@ constexpr std::string_view to_string(InverterPhase p)
 }
 
 struct InverterState {
-    std::optional<Instant> heard;    // last valid frame of the inverter; empty: never since start
+    std::optional<Instant> heard;  // last valid frame of the inverter; empty: never since start
     InverterPhase phase = InverterPhase::silent;
 
-    Reading<Voltage> voltage{5s};    // at the inverter's battery terminals
-    Reading<Current> current{5s};    // positive charges the battery, where the protocol's sign is known
+    Reading<Voltage> voltage{5s};  // at the inverter's battery terminals
+    Reading<Current> current{5s};  // positive charges the battery, where the protocol's sign is known
     Reading<Temperature> temperature{60s};
     Reading<Percent> soc{60s};
-    Reading<std::uint32_t> clock{120s};   // seconds since 1970 as the inverter counts them; never used to set a clock
-    Text<16> name;                   // brand, printable ASCII
-    std::uint32_t requests = 0;      // identification requests heard
-    bool soc_overridden = false;     // the SOC on the wire is not the battery's
+    Reading<std::uint32_t> clock{120s};  // seconds since 1970 as the inverter counts them; never used to set a clock
+    Text<16> name;                       // brand, printable ASCII
+    std::uint32_t requests = 0;          // identification requests heard
+    bool soc_overridden = false;         // the SOC on the wire is not the battery's
 
     // What was last encoded, after caps and rounding.
     Reading<Voltage> sent_voltage;

@@ -25,9 +25,19 @@ struct Bits {
     std::uint8_t count;
     bool is_signed = false;
 };
-constexpr Bits be(unsigned first, unsigned count) { return {Order::big, static_cast<std::uint8_t>(first), static_cast<std::uint8_t>(count)}; }
-constexpr Bits le(unsigned first, unsigned count) { return {Order::little, static_cast<std::uint8_t>(first), static_cast<std::uint8_t>(count)}; }
-constexpr Bits two_s(Bits b) { b.is_signed = true; return b; }
+constexpr Bits be(unsigned first, unsigned count)
+{
+    return {Order::big, static_cast<std::uint8_t>(first), static_cast<std::uint8_t>(count)};
+}
+constexpr Bits le(unsigned first, unsigned count)
+{
+    return {Order::little, static_cast<std::uint8_t>(first), static_cast<std::uint8_t>(count)};
+}
+constexpr Bits two_s(Bits b)
+{
+    b.is_signed = true;
+    return b;
+}
 
 namespace detail {
 
@@ -107,7 +117,9 @@ struct Signal {
     {
         auto above_zero = value - zero;
         const std::int64_t size = step.milli() < 0 ? -step.milli() : step.milli();
-        std::int64_t raw = round == Round::down ? above_zero.down_in(size) : round == Round::up ? above_zero.up_in(size) : above_zero.in(size);
+        std::int64_t raw = round == Round::down ? above_zero.down_in(size)
+            : round == Round::up                ? above_zero.up_in(size)
+                                                : above_zero.in(size);
         if (step.milli() < 0) raw = -raw;
         if (raw < valid.min) raw = valid.min;
         if (raw > valid.max) raw = valid.max;
@@ -136,7 +148,10 @@ struct Code {
         if (raw < valid.min || raw > valid.max) return std::nullopt;
         return raw;
     }
-    constexpr void put(CanFrame& f, std::int64_t raw) const { write_raw(f, bits, raw < valid.min ? valid.min : raw > valid.max ? valid.max : raw); }
+    constexpr void put(CanFrame& f, std::int64_t raw) const
+    {
+        write_raw(f, bits, raw < valid.min ? valid.min : raw > valid.max ? valid.max : raw);
+    }
 };
 
 // Not defined on purpose: reaching one of these while the compiler evaluates a
@@ -158,7 +173,11 @@ struct Message {
     std::tuple<S...> signals;
 
     consteval Message(std::uint32_t id_, std::uint8_t len_, std::string_view name_, std::chrono::milliseconds period_, S... s)
-        : id{id_}, len{len_}, name{name_}, period{period_}, signals{s...}
+        : id{id_},
+          len{len_},
+          name{name_},
+          period{period_},
+          signals{s...}
     {
         [[maybe_unused]] std::uint64_t taken = 0;
         const std::array<std::string_view, sizeof...(S)> names{s.name...};
@@ -184,7 +203,8 @@ private:
             if (s.step.milli() == 0) signal_step_is_zero();
         if constexpr (requires { s.valid; }) {
             const RawRange all = all_codes(s.bits);
-            if (s.valid.min > s.valid.max || s.valid.min < all.min || s.valid.max > all.max) valid_range_is_empty_or_outside_the_field();
+            if (s.valid.min > s.valid.max || s.valid.min < all.min || s.valid.max > all.max)
+                valid_range_is_empty_or_outside_the_field();
         }
     }
 };
@@ -215,7 +235,8 @@ constexpr SignalView view(const Flag& f) { return {f.name, f.bits, 1000, 0, {0, 
 constexpr SignalView view(const Code& c) { return {c.name, c.bits, 1000, 0, c.valid, ""}; }
 
 template <const auto& M>
-inline constexpr auto signal_views = std::apply([](const auto&... s) { return std::array<SignalView, sizeof...(s)>{view(s)...}; }, M.signals);
+inline constexpr auto signal_views = std::apply(
+    [](const auto&... s) { return std::array<SignalView, sizeof...(s)>{view(s)...}; }, M.signals);
 template <const auto&... M>
 inline constexpr std::array message_views{MessageView{M.id, M.len, M.name, M.period, signal_views<M>}...};
 

@@ -15,7 +15,7 @@ struct Snapshot {
     BatteryState battery;
     InverterState inverter;
     OperatorState operator_;
-    OperatorState operator_kept;    // what of it survives a restart (SAFE-196)
+    OperatorState operator_kept;  // what of it survives a restart (SAFE-196)
     ContactorMode contactor_mode = ContactorMode::none;
     struct Bus {
         BusStatus status;
@@ -28,18 +28,30 @@ struct Snapshot {
 };
 
 // SAFE-047. What happened, with the inputs of that instant.
-enum class EventType : std::uint8_t { start, stop, fault_set, fault_cleared, fault_class, state, contactors, link, command, reload };
+enum class EventType : std::uint8_t {
+    start,
+    stop,
+    fault_set,
+    fault_cleared,
+    fault_class,
+    state,
+    contactors,
+    link,
+    command,
+    reload
+};
 constexpr std::string_view to_string(EventType t)
 {
-    constexpr std::array<std::string_view, 10> names{"start", "stop", "fault_set", "fault_cleared", "fault_class", "state", "contactors", "link", "command", "reload"};
+    constexpr std::array<std::string_view, 10> names{
+        "start", "stop", "fault_set", "fault_cleared", "fault_class", "state", "contactors", "link", "command", "reload"};
     return names[static_cast<std::size_t>(t)];
 }
 struct Event {
-    std::uint64_t number = 0;   // from 1, over the life of the process
+    std::uint64_t number = 0;  // from 1, over the life of the process
     EventType type{};
     Instant at{};
-    ActiveFault fault;          // of the fault events: what it looked like
-    Text<24> from, to;          // states, classes
+    ActiveFault fault;  // of the fault events: what it looked like
+    Text<24> from, to;  // states, classes
     Text<80> text;
     // Inputs at that instant; last known values, empty when never received.
     std::optional<Voltage> voltage, cell_voltage_min, cell_voltage_max;

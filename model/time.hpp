@@ -32,8 +32,12 @@ public:
         return true;
     }
     constexpr Instant next() const { return started_ ? next_ : Instant::min(); }
-    constexpr void restart(Instant now) { started_ = true; next_ = now + period_; }  // next beat one period from now
-    constexpr void reset() { started_ = false; }                                     // due at once when next asked
+    constexpr void restart(Instant now)
+    {
+        started_ = true;
+        next_ = now + period_;
+    }                                             // next beat one period from now
+    constexpr void reset() { started_ = false; }  // due at once when next asked
     constexpr Duration period() const { return period_; }
 
 private:
@@ -47,8 +51,10 @@ class Held {
 public:
     constexpr Duration update(bool condition, Instant now)
     {
-        if (!condition) since_ = end_of_time;
-        else if (since_ == end_of_time) since_ = now;
+        if (!condition)
+            since_ = end_of_time;
+        else if (since_ == end_of_time)
+            since_ = now;
         return elapsed(now);
     }
     constexpr bool for_at_least(bool condition, Duration time, Instant now)

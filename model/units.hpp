@@ -22,7 +22,8 @@ public:
     static constexpr Quantity from_milli(std::int64_t milli) { return Quantity{milli}; }
     constexpr std::int64_t milli() const { return milli_; }
 
-    // The value in counts of `milli_per_count` (> 0), as protocols want it: rounded to nearest (halves away from zero), down or up.
+    // The value in counts of `milli_per_count` (> 0), as protocols want it: rounded to nearest (halves away from zero), down or
+    // up.
     constexpr std::int64_t in(std::int64_t milli_per_count) const
     {
         const std::int64_t half = milli_per_count / 2;
@@ -43,14 +44,12 @@ public:
 
     friend constexpr Difference operator-(Quantity a, Quantity b) { return Difference::from_milli(a.milli_ - b.milli_); }
     friend constexpr Quantity operator+(Quantity a, Difference b) { return Quantity{a.milli_ + b.milli()}; }
-    friend constexpr Quantity operator-(Quantity a, Difference b)
-        requires(!std::same_as<Quantity, Difference>)
+    friend constexpr Quantity operator-(Quantity a, Difference b) requires(!std::same_as<Quantity, Difference>)
     {
         return Quantity{a.milli_ - b.milli()};
     }
     constexpr Quantity operator-() const { return Quantity{-milli_}; }
-    friend constexpr Quantity operator*(Quantity a, std::int64_t k)
-        requires std::same_as<Quantity, Difference>
+    friend constexpr Quantity operator*(Quantity a, std::int64_t k) requires std::same_as<Quantity, Difference>
     {
         return Quantity{a.milli_ * k};
     }
@@ -66,11 +65,11 @@ private:
 };
 
 // A quantity you can add to itself.
-#define BATGW_QUANTITY(Name, unit_text)                 \
-    struct Name##Tag {                                  \
-        using Difference = Quantity<Name##Tag>;         \
-        static constexpr const char* unit = unit_text;  \
-    };                                                  \
+#define BATGW_QUANTITY(Name, unit_text)                                                                                          \
+    struct Name##Tag {                                                                                                           \
+        using Difference = Quantity<Name##Tag>;                                                                                  \
+        static constexpr const char* unit = unit_text;                                                                           \
+    };                                                                                                                           \
     using Name = Quantity<Name##Tag>
 
 BATGW_QUANTITY(Voltage, "V");
@@ -135,9 +134,15 @@ constexpr Q magnitude(Q q)
 }
 
 inline namespace literals {
-#define BATGW_LITERAL(Type, suffix, milli_per_unit)                                                                             \
-    constexpr Type operator""_##suffix(unsigned long long n) { return Type::from_milli(static_cast<std::int64_t>(n) * (milli_per_unit)); } \
-    constexpr Type operator""_##suffix(long double x) { return Type::from_milli(static_cast<std::int64_t>(x * (milli_per_unit) + 0.5L)); }
+#define BATGW_LITERAL(Type, suffix, milli_per_unit)                                                                              \
+    constexpr Type operator""_##suffix(unsigned long long n)                                                                     \
+    {                                                                                                                            \
+        return Type::from_milli(static_cast<std::int64_t>(n) * (milli_per_unit));                                                \
+    }                                                                                                                            \
+    constexpr Type operator""_##suffix(long double x)                                                                            \
+    {                                                                                                                            \
+        return Type::from_milli(static_cast<std::int64_t>(x * (milli_per_unit) + 0.5L));                                         \
+    }
 BATGW_LITERAL(Voltage, V, 1000)
 BATGW_LITERAL(Voltage, mV, 1)
 BATGW_LITERAL(Current, A, 1000)

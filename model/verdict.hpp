@@ -14,24 +14,47 @@
 namespace batgw {
 
 enum class GatewayState : std::uint8_t {
-    starting, run, derated, block_charge, block_discharge, block, paused, trip, emergency, observe, shutdown
+    starting,
+    run,
+    derated,
+    block_charge,
+    block_discharge,
+    block,
+    paused,
+    trip,
+    emergency,
+    observe,
+    shutdown
 };
 constexpr std::string_view to_string(GatewayState s)
 {
     constexpr std::array<std::string_view, 11> names{"STARTING", "RUN", "DERATED", "BLOCK_CHARGE", "BLOCK_DISCHARGE", "BLOCK",
-                                                     "PAUSED", "TRIP", "EMERGENCY", "OBSERVE", "SHUTDOWN"};
+        "PAUSED", "TRIP", "EMERGENCY", "OBSERVE", "SHUTDOWN"};
     const auto i = static_cast<std::size_t>(s);
     return i < names.size() ? names[i] : "?";
 }
 
 // What makes a grant as low as it is.
 enum class Cause : std::uint8_t {
-    config, operator_, battery, cell_voltage, pack_voltage, temperature, soc, deviation, ramp, stale, link, fault, contactor, inverter
+    config,
+    operator_,
+    battery,
+    cell_voltage,
+    pack_voltage,
+    temperature,
+    soc,
+    deviation,
+    ramp,
+    stale,
+    link,
+    fault,
+    contactor,
+    inverter
 };
 constexpr std::string_view to_string(Cause c)
 {
-    constexpr std::array<std::string_view, 14> names{"config", "operator", "battery", "cell_voltage", "pack_voltage", "temperature", "soc",
-                                                     "deviation", "ramp", "stale", "link", "fault", "contactor", "inverter"};
+    constexpr std::array<std::string_view, 14> names{"config", "operator", "battery", "cell_voltage", "pack_voltage",
+        "temperature", "soc", "deviation", "ramp", "stale", "link", "fault", "contactor", "inverter"};
     const auto i = static_cast<std::size_t>(c);
     return i < names.size() ? names[i] : "?";
 }
@@ -39,8 +62,8 @@ constexpr std::string_view to_string(Cause c)
 // Proof that the judge has just judged: only it makes a grant above zero, so no path to the inverter can forget the question.
 class Grant {
 public:
-    constexpr Grant() = default;  // nothing
-    constexpr Power power() const { return power_; }      // >= 0
+    constexpr Grant() = default;                            // nothing
+    constexpr Power power() const { return power_; }        // >= 0
     constexpr Current current() const { return current_; }  // >= 0, at the measured pack voltage
     constexpr Cause by() const { return by_; }
     constexpr bool is_zero() const { return power_ <= Power{} || current_ <= Current{}; }
@@ -69,26 +92,52 @@ constexpr std::string_view to_string(ContactorMode m)
 
 // SAFE-140. In `bms_command` mode NEG_CLOSED to POS_CLOSED happen inside the pack and show as PRECHARGE.
 enum class ContactorState : std::uint8_t {
-    init, open, neg_closed, precharge, pos_closed, closed, opening, open_verify, cooldown, lockout, emergency, unknown
+    init,
+    open,
+    neg_closed,
+    precharge,
+    pos_closed,
+    closed,
+    opening,
+    open_verify,
+    cooldown,
+    lockout,
+    emergency,
+    unknown
 };
 constexpr std::string_view to_string(ContactorState s)
 {
     constexpr std::array<std::string_view, 12> names{"INIT", "OPEN", "NEG_CLOSED", "PRECHARGE", "POS_CLOSED", "CLOSED", "OPENING",
-                                                     "OPEN_VERIFY", "COOLDOWN", "LOCKOUT", "EMERGENCY", "UNKNOWN"};
+        "OPEN_VERIFY", "COOLDOWN", "LOCKOUT", "EMERGENCY", "UNKNOWN"};
     const auto i = static_cast<std::size_t>(s);
     return i < names.size() ? names[i] : "?";
 }
 
 // Why contactors do not close, or what start-up step waits (SAFE-141, SAFE-250).
 enum class Waiting : std::uint8_t {
-    nothing, bus, battery_listen, battery_data, battery_identity, battery_fault, inverter, boot_inhibit, valid_time, operator_, attempts,
-    permission, current, cooldown, lockout, cycle_limit, inverter_ready
+    nothing,
+    bus,
+    battery_listen,
+    battery_data,
+    battery_identity,
+    battery_fault,
+    inverter,
+    boot_inhibit,
+    valid_time,
+    operator_,
+    attempts,
+    permission,
+    current,
+    cooldown,
+    lockout,
+    cycle_limit,
+    inverter_ready
 };
 constexpr std::string_view to_string(Waiting w)
 {
-    constexpr std::array<std::string_view, 17> names{"nothing", "bus", "battery_listen", "battery_data", "battery_identity", "battery_fault",
-                                                     "inverter", "boot_inhibit", "valid_time", "operator", "attempts", "permission", "current",
-                                                     "cooldown", "lockout", "cycle_limit", "inverter_ready"};
+    constexpr std::array<std::string_view, 17> names{"nothing", "bus", "battery_listen", "battery_data", "battery_identity",
+        "battery_fault", "inverter", "boot_inhibit", "valid_time", "operator", "attempts", "permission", "current", "cooldown",
+        "lockout", "cycle_limit", "inverter_ready"};
     const auto i = static_cast<std::size_t>(w);
     return i < names.size() ? names[i] : "?";
 }
@@ -96,9 +145,9 @@ constexpr std::string_view to_string(Waiting w)
 struct ContactorVerdict {
     ContactorState state = ContactorState::init;
     ContactorOrder order = ContactorOrder::keep;
-    unsigned attempts = 0;            // failed closings within the window
-    unsigned opened_under_load = 0;   // since start
-    bool power_allowed = false;       // closed by fresh feedback, or not ours to know (SAFE-161 (e))
+    unsigned attempts = 0;           // failed closings within the window
+    unsigned opened_under_load = 0;  // since start
+    bool power_allowed = false;      // closed by fresh feedback, or not ours to know (SAFE-161 (e))
 };
 
 // Facts that do not change while running (SAFE-116). Unknown ones stay empty.
@@ -116,20 +165,21 @@ struct Verdict {
     Instant at{};
     GatewayState state = GatewayState::starting;
     FaultClass worst = FaultClass::none;
-    Waiting waiting = Waiting::bus;   // what start-up or closing waits for
+    Waiting waiting = Waiting::bus;  // what start-up or closing waits for
     Grant charge, discharge;
-    std::optional<Voltage> voltage_max, voltage_min;  // set points for the inverter, driver margin not applied; held while blocked
-    bool voltage_max_asked = false;   // the upper one is what the battery itself asks for: no margin (SAFE-114)
+    std::optional<Voltage> voltage_max,
+        voltage_min;                 // set points for the inverter, driver margin not applied; held while blocked
+    bool voltage_max_asked = false;  // the upper one is what the battery itself asks for: no margin (SAFE-114)
     PackFacts pack;
 
-    bool battery_link = false;    // alive by SAFE-170
-    bool inverter_link = false;   // alive by SAFE-180
-    bool battery_valid = false;   // all that an inverter is shown is known and fresh: identification may start
-    bool ready = false;           // power may flow once the inverter's ready time has run: no BLOCK CD, closed, not paused
-    bool may_fall_silent = false; // zero limits were sent long enough and our contactors are open (SAFE-112)
-    bool high_cause = false;      // both directions are blocked for a "too high" reason (SOC clamp choice of an inverter)
+    bool battery_link = false;     // alive by SAFE-170
+    bool inverter_link = false;    // alive by SAFE-180
+    bool battery_valid = false;    // all that an inverter is shown is known and fresh: identification may start
+    bool ready = false;            // power may flow once the inverter's ready time has run: no BLOCK CD, closed, not paused
+    bool may_fall_silent = false;  // zero limits were sent long enough and our contactors are open (SAFE-112)
+    bool high_cause = false;       // both directions are blocked for a "too high" reason (SOC clamp choice of an inverter)
     Direction override_soc = Direction::none;  // SAFE-113 soc_override is engaged: the blocked direction in which current flows
-    bool stopped = false;         // orderly stop complete: nothing needs to be sent any more
+    bool stopped = false;                      // orderly stop complete: nothing needs to be sent any more
     bool mute_battery = false, mute_inverter = false;  // never transmit there (SAFE-185, observe mode)
 
     Faults faults;

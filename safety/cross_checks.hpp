@@ -12,9 +12,9 @@ public:
     struct Input {
         const BatteryState& battery;
         const PackSamples& samples;
-        const InverterState* inverter = nullptr;   // none: its checks rest
-        bool closed = false;             // contactors are believed closed
-        std::optional<Charge> capacity;  // for (f)
+        const InverterState* inverter = nullptr;  // none: its checks rest
+        bool closed = false;                      // contactors are believed closed
+        std::optional<Charge> capacity;           // for (f)
     };
     void update(const Input& in, const LimitContext& context);
 

@@ -108,7 +108,7 @@ public:
     static constexpr Duration stall_over = 5s;
     // SAFE-217: 25 s, less the time until the next evaluation.
     static constexpr Duration stop_limit = 24900ms, stop_zero_frames = 1s;
-    static constexpr Duration silence_after = 30s;                      // SAFE-112
+    static constexpr Duration silence_after = 30s;  // SAFE-112
     static constexpr Duration ignores_zero_after = 5s;
     static constexpr Current zero_residual = Current::from_milli(2000);  // SAFE-068
 

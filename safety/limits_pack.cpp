@@ -86,10 +86,11 @@ void CurrentLimits::update(const Reading<Current>& current, const Sample<Voltage
         // Idle consumption and an offset of the sensor are no overcurrent (SAFE-068), however small the configured maximum is.
         const Current limit = std::max(share(part, full), 2_A), clear = std::max(full, Current::from_milli(1500));
         const Current flowing = known && (*i > Current{}) == charging ? magnitude(*i) : Current{};
-        if (!d.update({known, flowing > limit, flowing < clear, current.samples()}, {delay, samples, context.config.hold}, context.now))
+        if (!d.update(
+                {known, flowing > limit, flowing < clear, current.samples()}, {delay, samples, context.config.hold}, context.now))
             return;
-        ActiveFault f = about(FaultId::overcurrent, level, Direction::both, Unit::ampere, charging ? flowing.milli() : -flowing.milli(),
-            charging ? limit.milli() : -limit.milli(), context);
+        ActiveFault f = about(FaultId::overcurrent, level, Direction::both, Unit::ampere,
+            charging ? flowing.milli() : -flowing.milli(), charging ? limit.milli() : -limit.milli(), context);
         f.has_value = known;
         context.faults.report(f);
     };

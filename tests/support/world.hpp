@@ -30,11 +30,11 @@ struct Seen {
 
 struct WorldOptions {
     std::string battery = "byd-atto3", inverter = "byd-hvs";
-    std::string extra;               // further sections of the configuration, YAML
-    std::string battery_extra, inverter_extra;   // further keys, indented by two
+    std::string extra;                          // further sections of the configuration, YAML
+    std::string battery_extra, inverter_extra;  // further keys, indented by two
     sim::BatteryChoice pack;
     std::optional<OperatorState> restored;
-    std::shared_ptr<sim::SimulatedBattery> same_pack;   // of an earlier world: the gateway restarts, the pack does not
+    std::shared_ptr<sim::SimulatedBattery> same_pack;  // of an earlier world: the gateway restarts, the pack does not
     Instant start{std::chrono::hours{3} + 123456us};   // not zero: a forgotten start time shows
 };
 
@@ -94,7 +94,8 @@ public:
     const Verdict& verdict() const { return bridge.verdict(); }
     bool has(FaultId id, std::string_view detail = {}) const
     {
-        return std::any_of(verdict().faults.begin(), verdict().faults.end(), [&](const ActiveFault& f) { return f.id == id && (detail.empty() || f.detail == detail); });
+        return std::any_of(verdict().faults.begin(), verdict().faults.end(),
+            [&](const ActiveFault& f) { return f.id == id && (detail.empty() || f.detail == detail); });
     }
     CommandResult command(Command c)
     {
@@ -124,8 +125,8 @@ public:
             if (i->side == side && i->frame.id == id) return i->frame;
         return std::nullopt;
     }
-    bool bus_full[2] = {false, false};   // ENOBUFS for everything
-    bool inverter_cable = true, pack_cable = true;   // pulled: no frame either way
+    bool bus_full[2] = {false, false};              // ENOBUFS for everything
+    bool inverter_cable = true, pack_cable = true;  // pulled: no frame either way
 
     Instant now, start;
     Config config;
@@ -138,9 +139,11 @@ public:
 private:
     static Config load_config(const WorldOptions& o)
     {
-        const std::string text = "battery:\n  protocol: " + o.battery + "\n  interface: can0\n  cells: 126\n  capacity_wh: 60480\n" + o.battery_extra +
-                                 "inverter:\n  protocol: " + o.inverter + "\n  interface: can1\n" + o.inverter_extra + o.extra;
-        Loaded loaded = load(text, "world.yaml", {.batteries = battery_drivers(), .inverters = inverter_drivers()}, Definitions{});
+        const std::string text = "battery:\n  protocol: " + o.battery +
+            "\n  interface: can0\n  cells: 126\n  capacity_wh: 60480\n" + o.battery_extra +
+            "inverter:\n  protocol: " + o.inverter + "\n  interface: can1\n" + o.inverter_extra + o.extra;
+        Loaded loaded =
+            load(text, "world.yaml", {.batteries = battery_drivers(), .inverters = inverter_drivers()}, Definitions{});
         if (!loaded.config) throw std::invalid_argument{to_string(loaded.problems.front())};
         return *loaded.config;
     }
