@@ -4,6 +4,7 @@
 #include "battery/byd_atto3_diagnostics.hpp"
 #include "battery/byd_atto3_layout.hpp"
 #include "battery/byd_atto3_pages.hpp"
+#include "model/chemistry.hpp"
 #include "model/driver.hpp"
 
 #include <algorithm>
@@ -347,6 +348,9 @@ void adjust(const BatteryConfig& config, SafetyConfig& safety)
         c.deviation_derate_to = 230_mV;
         c.deviation_block = 230_mV;
     }
+    // Beyond 50 degrees the known controllers of this pack end both directions; the general curve would still discharge.
+    safety.temperature.discharge_curve =
+        make_curve({{-20'000, 0}, {-10'000, 250}, {0, 600}, {10'000, 1000}, {45'000, 1000}, {50'000, 0}});
     safety.link_lost_open = 10s;
     SafetyConfig::Contactors& k = safety.contactors;
     k.attempts = 2;  // precharge resistors are not made for more; then a person

@@ -129,6 +129,13 @@ TEST_CASE("atto3: the pack's own limits stand over those of the chemistry, and c
     CHECK(s.cell.discharge_curve[0].y == 0_pct);
     CHECK(s.cell.deviation_derate_to <= s.cell.deviation_block);
 
+    // Nothing beyond 50 degrees, either way.
+    for (const Curve& curve : {s.temperature.charge_curve, s.temperature.discharge_curve}) {
+        CHECK(curve[curve.size() - 1].x_milli == 50'000);
+        CHECK(curve[curve.size() - 1].y == 0_pct);
+    }
+    CHECK(s.temperature.discharge_curve[0].x_milli == -20'000);
+
     CHECK(s.link_lost == 10s);
     CHECK(s.link_lost_open == 10s);
     CHECK(s.contactors.attempts == 2);  // SAFE-146: tighter only

@@ -456,6 +456,22 @@ TEST_CASE("adversary: an inverter bus that goes off or away is a lost inverter a
     }
 }
 
+TEST_CASE("adversary: a pack beyond 50 degrees neither charges nor discharges")
+{
+    World w;
+    w.start_up();
+    w.warm_to(46);
+    CHECK_FALSE(w.verdict().discharge.is_zero());
+    w.pack->command("temp 49");  // no faster: that would be an emergency
+    w.run(70s);
+    w.pack->command("temp 52");
+    w.run(10s);
+    CHECK(w.verdict().charge.is_zero());
+    CHECK(w.verdict().discharge.is_zero());
+    CHECK(w.has(FaultId::temp_hot));
+    CHECK(closed(w));
+}
+
 TEST_CASE("adversary: a day of losses closes again three times in an hour, not a fourth")
 {
     // SAFE-158
