@@ -554,3 +554,75 @@ TEST_CASE("adversary: from a cell beyond its limit to a zero on the inverter bus
         CHECK(*told - at <= 1150ms);
     }
 }
+
+namespace {
+
+// A closed pack of hand-made frames, so that one value can be moved and nothing else.
+struct Values {
+    std::int64_t cell_max = 3330, cell_min = 3320, hot = 20, cold = 19, soc = 600, charge = 2000, discharge = 2000, flow = 5000;
+};
+
+// Both grants once everything has settled.
+std::pair<Power, Power> settled_grants(const Values& v)
+{
+    const Config config = World{}.config;
+    Instant now{1h};
+    Bridge bridge{config, *find_battery_driver("byd-atto3"), *find_inverter_driver("byd-hvs"), now, {}};
+    BusStatus up;
+    up.state = BusState::active;
+    for (const Side side : {Side::battery, Side::inverter}) bridge.on_bus(side, up, now);
+    const auto put = [&](CanFrame f, auto... values) {
+        (values(f), ...);
+        bridge.on_frame(Side::battery, byd_atto3::sealed(f), now, now);
+    };
+    const auto raw = [](auto signal, std::int64_t code) { return [=](CanFrame& f) { write_raw(f, signal.bits, code); }; };
+    for (int i = 0; i < 1000; ++i) {
+        using namespace byd_atto3;
+        put(byd_atto3::contactors.blank(), raw(main_closed, 1));
+        put(measurements.blank(), raw(voltage_coarse, 414), raw(current, v.flow), raw(health, 100), raw(soc_coarse, 60));
+        put(limits.blank(), raw(charge_limit, v.charge), raw(discharge_limit, v.discharge));
+        put(cell_extremes.blank(), raw(lowest_cell, 1), raw(highest_cell, 2), raw(cell_min, v.cell_min), raw(cell_max, v.cell_max));
+        put(temperature_extremes.blank(), raw(temperature_min, v.cold + 40), raw(temperature_max, v.hot + 40), raw(temperature_avg, 60), raw(soc, v.soc));
+        bridge.on_frame(Side::inverter, byd_hvs::inverter_clock.blank(), now, now);
+        bridge.run(now);
+        for (const Side side : {Side::battery, Side::inverter})
+            while (bridge.next_frame(side, now)) bridge.sent(side, now);
+        now += 50ms;
+    }
+    return {bridge.verdict().charge.power(), bridge.verdict().discharge.power()};
+}
+
+}  // namespace
+
+TEST_CASE("adversary: a house with one value moved towards the unsafe side never settles at more")
+{
+    // SAFE-074, through the whole bridge.
+    CHECK(settled_grants(Values{}) == std::pair{Power{10_kW}, Power{10_kW}});
+    constexpr unsigned seed = 74;
+    MESSAGE("seed " << seed);
+    std::mt19937 random{seed};
+    const auto between = [&](std::int64_t a, std::int64_t b) { return a + static_cast<std::int64_t>(random() % static_cast<std::uint64_t>(b - a + 1)); };
+    int lowered = 0;
+    for (int i = 0; i < 100; ++i) {
+        Values base{.cell_max = between(3300, 3390), .cell_min = between(3220, 3300), .hot = between(0, 52), .soc = between(80, 1000),
+            .charge = between(0, 150), .discharge = between(0, 150)};
+        base.cold = base.hot - between(0, 9);
+        Values moved = base;
+        Direction held = Direction::both;
+        switch (random() % 7) {
+        case 0: moved.cell_max += between(40, 300); held = Direction::charge; break;
+        case 1: moved.cell_min -= between(40, 500); held = Direction::discharge; break;
+        case 2: moved.hot = std::max(moved.hot + between(1, 20), std::int64_t{26}); break;  // below, warmer is safer
+        case 3: moved.cold -= between(1, 20); break;
+        case 4: moved.soc -= between(1, 80); held = Direction::discharge; break;
+        case 5: moved.charge -= std::min(moved.charge, between(1, 50)); held = Direction::charge; break;
+        default: moved.discharge -= std::min(moved.discharge, between(1, 50)); held = Direction::discharge; break;
+        }
+        const auto before = settled_grants(base), after = settled_grants(moved);
+        CAPTURE(i);
+        if (covers(held, Direction::charge)) CHECK(after.first <= before.first);
+        if (covers(held, Direction::discharge)) CHECK(after.second <= before.second);
+        lowered += after != before ? 1 : 0;
+    }
+    CHECK(lowered > 8);
+}
