@@ -129,7 +129,10 @@ public:
             outside_ = std::make_unique<Outside>(channels, Outside::Setup{.config = config_,
                                                                .battery = find_battery_driver("byd-atto3"),
                                                                .inverter = find_inverter_driver("byd-hvs"),
-                                                               .read_again = [this] { return Loaded{.config = *config_, .problems = {}, .warnings = {}}; },
+                                                               .read_again = [this] {
+                                                                   const std::lock_guard lock{posts_mutex_};
+                                                                   return Loaded{.config = *next_config_, .problems = {}, .warnings = {}};
+                                                               },
                                                                .service = &service_,
                                                                .keep_state = false});
         }
@@ -195,6 +198,16 @@ public:
         return false;
     }
     void stop_outside() { outside_.reset(); }
+    // What SIGHUP does, with other further sections in the file.
+    void reload(const std::string& extra)
+    {
+        {
+            const std::lock_guard lock{posts_mutex_};
+            next_config_ = short_times(extra);
+        }
+        channels.reload_wanted = true;
+        channels.outside.ring();
+    }
 
     std::string pack(std::string_view command)
     {
@@ -357,6 +370,7 @@ private:
 
     Options options_;
     std::shared_ptr<const Config> config_;
+    std::shared_ptr<const Config> next_config_;
     std::array<bench::Pair, 2> pairs_;
     std::array<Fd, 2> gateway_ends_;
     EventBase base_;
