@@ -15,6 +15,10 @@ constexpr std::chrono::system_clock::time_point wall_clock_unset{std::chrono::se
 
 }  // namespace
 
+static_assert(static_cast<unsigned>(OutsideWarning::tls_unverified) == outside_warning::tls_unverified &&
+    static_cast<unsigned>(OutsideWarning::state_not_kept) == outside_warning::state_not_kept &&
+    static_cast<unsigned>(OutsideWarning::retained_command) == outside_warning::retained_command);
+
 struct Gateway::Port final : BusListener {
     Port(Gateway& gateway_, Side side_) : gateway{gateway_}, side{side_} {}
     void on_frame(const CanFrame& frame, Instant received, Instant now) override

@@ -6,11 +6,13 @@
 #include "battery/registry.hpp"
 #include "conf/effective.hpp"
 #include "inverter/registry.hpp"
+#include "safety/signals.hpp"
 
 #include <fmt/format.h>
 
 #include <csignal>
 #include <cstdio>
+#include <stdexcept>
 
 #include <malloc.h>
 
@@ -75,6 +77,7 @@ int run_gateway(const RunOptions& options)
     Channels channels;
     const auto* battery = drivers().battery(config->battery.protocol);
     const auto* inverter = drivers().inverter(config->inverter.protocol);
+    if (const auto refusal = freshness_refusal(battery->profile)) throw std::runtime_error{*refusal};  // SAFE-021
     Gateway gateway{base.get(),
         {.config = config, .battery = battery, .inverter = inverter, .restored = restored, .service = &service}, channels};
     {

@@ -355,7 +355,7 @@ TEST_CASE("operator: no sequence of commands, times, restores and reloads lifts 
             };
             cmd.charge_power = power();
             cmd.discharge_power = power();
-            if (pick(2) == 0) cmd.time_to_live = Duration{pick(100'000) * 1'000'000};
+            if (pick(2) == 0) cmd.time_to_live = std::chrono::seconds{pick(100'000)};
             cmd.zero_on_expiry = pick(2) == 1;
             op.apply(cmd, now);
             if (pick(10) == 0) op.expire(now);
