@@ -341,9 +341,12 @@ public:
             if (watcher) watcher->poll();
         });
     }
+    // With a watcher: until STATUS was heard, which follows the subscription; a command sent from then on is not too early.
     bool connect(Watcher* watcher = nullptr)
     {
-        return until([&] { return client->connected(); }, std::chrono::seconds{10}, watcher);
+        const std::size_t before = watcher ? watcher->count("STATUS") : 0;
+        return until([&] { return client->connected() && (!watcher || watcher->count("STATUS") > before); },
+            std::chrono::seconds{10}, watcher);
     }
     bool logged(const std::string& part) const
     {
