@@ -56,7 +56,7 @@ foreach(room IN LISTS rooms)
     set(case ${room}/${what})
     add_test(NAME ${case} COMMAND test_${room} --source-file=*/${name} WORKING_DIRECTORY ${PROJECT_SOURCE_DIR})
     # doctest calls it a success when the filter matched nothing.
-    set_tests_properties(${case} PROPERTIES TIMEOUT 120 FAIL_REGULAR_EXPRESSION "test cases: +0 ")
+    set_tests_properties(${case} PROPERTIES TIMEOUT 600 FAIL_REGULAR_EXPRESSION "test cases: +0 ")
     if(room IN_LIST thread_rooms)
       set_tests_properties(${case} PROPERTIES RUN_SERIAL ON)
       set_property(TEST ${case} APPEND PROPERTY LABELS threads)
