@@ -188,7 +188,14 @@ public:
     void reach_run()
     {
         const Instant begin = monotonic_now();
-        REQUIRE(until([](const Snapshot& s) { return s.verdict.state == GatewayState::run && !s.verdict.charge.is_zero() && s.verdict.charge.by() != Cause::ramp; }, 60s));
+        const bool runs = until([](const Snapshot& s) { return s.verdict.state == GatewayState::run && !s.verdict.charge.is_zero() && s.verdict.charge.by() != Cause::ramp; }, 60s);
+        const Snapshot s = look();
+        CAPTURE(std::string{to_string(s.verdict.state)});
+        CAPTURE(std::string{to_string(s.verdict.waiting)});
+        CAPTURE(std::string{to_string(s.verdict.contactors.state)});
+        for (const ActiveFault& f : s.verdict.faults)
+            if (!runs) MESSAGE(std::string{to_string(f.id)}, ":", std::string{f.detail.view()});
+        REQUIRE(runs);
         REQUIRE(wait_sent(Side::inverter, 0x110, begin, [](const CanFrame& f) { return f.data[4] + f.data[5] > 0; }, 5s));
     }
     bool wait_stopped(Duration patience)
