@@ -41,17 +41,18 @@ TEST_CASE("a fault's line says how bad it is, which, what it means and what it t
     cell.unit = Unit::volt;
     cell.value_milli = 3612;
     cell.limit_milli = 3600;
-    CHECK(event_text(of(EventType::fault_set, cell)) == "BLOCK CELL_HIGH: cell too high, cell 9 at 3.612 V (limit 3.600 V) (charge 0)");
+    CHECK(event_text(of(EventType::fault_set, cell)) ==
+        "BLOCK CELL_HIGH: cell too high, cell 9 at 3.612 V (limit 3.600 V) (charge 0)");
     CHECK(event_text(of(EventType::fault_set, fault(FaultId::bat_link_lost, FaultClass::block, Direction::both))) ==
-          "BLOCK BAT_LINK_LOST: battery silent (charge and discharge 0)");
+        "BLOCK BAT_LINK_LOST: battery silent (charge and discharge 0)");
     CHECK(event_text(of(EventType::fault_set, fault(FaultId::temp_curve, FaultClass::derate, Direction::discharge))) ==
-          "DERATE TEMP_CURVE: temperature (discharge reduced)");
+        "DERATE TEMP_CURVE: temperature (discharge reduced)");
     CHECK(event_text(of(EventType::fault_set, fault(FaultId::unverified_driver, FaultClass::warn, Direction::none, "byd-hvs"))) ==
-          "WARN UNVERIFIED_DRIVER: driver not verified well enough: byd-hvs");
+        "WARN UNVERIFIED_DRIVER: driver not verified well enough: byd-hvs");
     CHECK(event_text(of(EventType::fault_class, fault(FaultId::temp_hot, FaultClass::trip, Direction::both), "BLOCK", "TRIP")) ==
-          "BLOCK -> TRIP TEMP_HOT: too hot (charge and discharge 0)");
-    CHECK(event_text(of(EventType::fault_cleared, fault(FaultId::bat_link_lost, FaultClass::block, Direction::both), "BLOCK", "NONE")) ==
-          "over: BAT_LINK_LOST: battery silent");
+        "BLOCK -> TRIP TEMP_HOT: too hot (charge and discharge 0)");
+    CHECK(event_text(of(EventType::fault_cleared, fault(FaultId::bat_link_lost, FaultClass::block, Direction::both), "BLOCK",
+              "NONE")) == "over: BAT_LINK_LOST: battery silent");
 }
 
 TEST_CASE("changes say from where to where")
@@ -82,7 +83,9 @@ TEST_CASE("no event of any type and fault has an empty line, more than one line,
 
 TEST_CASE("what stays until somebody resets it is an error, what takes power away or wants a look a warning, the rest is told")
 {
-    const auto level = [](EventType type, FaultClass c) { return event_level(of(type, fault(FaultId::cell_high, c, Direction::both))); };
+    const auto level = [](EventType type, FaultClass c) {
+        return event_level(of(type, fault(FaultId::cell_high, c, Direction::both)));
+    };
     CHECK(level(EventType::fault_set, FaultClass::emergency) == LogLevel::error);
     CHECK(level(EventType::fault_class, FaultClass::trip) == LogLevel::error);
     CHECK(level(EventType::fault_set, FaultClass::block) == LogLevel::warn);

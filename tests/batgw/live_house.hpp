@@ -45,14 +45,19 @@ public:
     explicit NotifySocket(bool abstract = false) : fd_{::socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0)}
     {
         static int count = 0;
-        name_ = (std::filesystem::temp_directory_path() / ("batgw-notify-" + std::to_string(::getpid()) + "-" + std::to_string(++count))).string();
+        name_ = (std::filesystem::temp_directory_path() /
+            ("batgw-notify-" + std::to_string(::getpid()) + "-" + std::to_string(++count)))
+                    .string();
         sockaddr_un a{};
         a.sun_family = AF_UNIX;
         std::copy(name_.begin(), name_.end(), a.sun_path + (abstract ? 1 : 0));
-        if (abstract) path_ = "@" + name_;
-        else path_ = name_;
+        if (abstract)
+            path_ = "@" + name_;
+        else
+            path_ = name_;
         ::unlink(name_.c_str());
-        REQUIRE(::bind(fd_.get(), reinterpret_cast<sockaddr*>(&a), static_cast<socklen_t>(offsetof(sockaddr_un, sun_path) + path_.size())) == 0);
+        REQUIRE(::bind(fd_.get(), reinterpret_cast<sockaddr*>(&a),
+                    static_cast<socklen_t>(offsetof(sockaddr_un, sun_path) + path_.size())) == 0);
         ::setenv("NOTIFY_SOCKET", path_.c_str(), 1);
     }
     ~NotifySocket()
@@ -78,7 +83,8 @@ public:
     std::size_t count(std::string_view part)
     {
         const auto all = read();
-        return static_cast<std::size_t>(std::count_if(all.begin(), all.end(), [&](const std::string& s) { return s.find(part) != std::string::npos; }));
+        return static_cast<std::size_t>(
+            std::count_if(all.begin(), all.end(), [&](const std::string& s) { return s.find(part) != std::string::npos; }));
     }
     bool wait_for(std::string_view part, std::chrono::milliseconds patience)
     {
@@ -103,21 +109,27 @@ struct Gaps {
 class LiveHouse {
 public:
     struct Options {
-        std::string extra;          // of the configuration
+        std::string extra;  // of the configuration
         bool signals = false;
-        bool simulate = true;       // false: silence on both buses
-        bool outside = false;       // with the second thread
+        bool simulate = true;  // false: silence on both buses
+        bool outside = false;  // with the second thread
         std::function<std::unique_ptr<Bus>(event_base*, Side, BusListener&)> open;
     };
     LiveHouse() : LiveHouse(Options{}) {}
-    explicit LiveHouse(Options options) : options_{std::move(options)}, config_{short_times(options_.extra)}, base_{event_base_new()}
+    explicit LiveHouse(Options options)
+        : options_{std::move(options)},
+          config_{short_times(options_.extra)},
+          base_{event_base_new()}
     {
         for (const Side side : {Side::battery, Side::inverter}) {
             constexpr int on = 1;
             ::setsockopt(world(side), SOL_SOCKET, SO_TIMESTAMPNS, &on, sizeof on);
             gateway_ends_[static_cast<std::size_t>(side)] = Fd{::dup(pair(side).gateway)};
         }
-        batgw::Gateway::Setup setup{.config = config_, .battery = find_battery_driver("byd-atto3"), .inverter = find_inverter_driver("byd-hvs"), .service = &service_};
+        batgw::Gateway::Setup setup{.config = config_,
+            .battery = find_battery_driver("byd-atto3"),
+            .inverter = find_inverter_driver("byd-hvs"),
+            .service = &service_};
         setup.handle_signals = options_.signals;
         setup.open = [this](Side side, const BusSpec&, BusListener& listener) -> std::unique_ptr<Bus> {
             if (options_.open) return options_.open(base_.get(), side, listener);
@@ -126,15 +138,17 @@ public:
         gateway_ = std::make_unique<batgw::Gateway>(base_.get(), std::move(setup), channels);
         on_post_ = watch<&LiveHouse::carry_out>(base_.get(), bell_.fd(), EV_READ, *this);
         if (options_.outside) {
-            outside_ = std::make_unique<Outside>(channels, Outside::Setup{.config = config_,
-                                                               .battery = find_battery_driver("byd-atto3"),
-                                                               .inverter = find_inverter_driver("byd-hvs"),
-                                                               .read_again = [this] {
-                                                                   const std::lock_guard lock{posts_mutex_};
-                                                                   return Loaded{.config = *next_config_, .problems = {}, .warnings = {}};
-                                                               },
-                                                               .service = &service_,
-                                                               .keep_state = false});
+            outside_ = std::make_unique<Outside>(channels,
+                Outside::Setup{.config = config_,
+                    .battery = find_battery_driver("byd-atto3"),
+                    .inverter = find_inverter_driver("byd-hvs"),
+                    .read_again =
+                        [this] {
+                            const std::lock_guard lock{posts_mutex_};
+                            return Loaded{.config = *next_config_, .problems = {}, .warnings = {}};
+                        },
+                    .service = &service_,
+                    .keep_state = false});
         }
         loop_ = std::thread{[this] {
             gateway_->run();
@@ -188,7 +202,12 @@ public:
     void reach_run()
     {
         const Instant begin = monotonic_now();
-        const bool runs = until([](const Snapshot& s) { return s.verdict.state == GatewayState::run && !s.verdict.charge.is_zero() && s.verdict.charge.by() != Cause::ramp; }, 60s);
+        const bool runs = until(
+            [](const Snapshot& s) {
+                return s.verdict.state == GatewayState::run && !s.verdict.charge.is_zero() &&
+                    s.verdict.charge.by() != Cause::ramp;
+            },
+            60s);
         const Snapshot s = look();
         CAPTURE(std::string{to_string(s.verdict.state)});
         CAPTURE(std::string{to_string(s.verdict.waiting)});
@@ -196,7 +215,8 @@ public:
         for (const ActiveFault& f : s.verdict.faults)
             if (!runs) MESSAGE(std::string{to_string(f.id)}, ":", std::string{f.detail.view()});
         REQUIRE(runs);
-        REQUIRE(wait_sent(Side::inverter, 0x110, begin, [](const CanFrame& f) { return f.data[4] + f.data[5] > 0; }, 5s));
+        REQUIRE(wait_sent(
+            Side::inverter, 0x110, begin, [](const CanFrame& f) { return f.data[4] + f.data[5] > 0; }, 5s));
     }
     bool wait_stopped(Duration patience)
     {
@@ -231,7 +251,7 @@ public:
         const std::lock_guard lock{sims_};
         return pack_->connection();
     }
-    void pause(bool on) { paused_ = on; }         // the simulators fall silent, nothing is read
+    void pause(bool on) { paused_ = on; }  // the simulators fall silent, nothing is read
     void deafen(Side side, bool on) { deaf_[static_cast<std::size_t>(side)] = on; }  // what the gateway sends stays in the socket
 
     // A frame of somebody else; waits for room. False when there was none for 5 s.
@@ -248,7 +268,10 @@ public:
         can_frame k{};
         k.can_id = 0x7ff;
         unsigned n = 0;
-        while (n < 10000 && ::send(gateway_ends_[static_cast<std::size_t>(side)].get(), &k, sizeof k, MSG_DONTWAIT) == static_cast<ssize_t>(sizeof k)) ++n;
+        while (n < 10000 &&
+            ::send(gateway_ends_[static_cast<std::size_t>(side)].get(), &k, sizeof k, MSG_DONTWAIT) ==
+                static_cast<ssize_t>(sizeof k))
+            ++n;
         return n;
     }
 
@@ -265,7 +288,8 @@ public:
             if (s.side == side && s.frame.id == id && s.at >= since) some.push_back({s.at, s.frame});
         return some;
     }
-    std::optional<Instant> wait_sent(Side side, std::uint32_t id, Instant since, const std::function<bool(const CanFrame&)>& wanted, Duration patience)
+    std::optional<Instant> wait_sent(
+        Side side, std::uint32_t id, Instant since, const std::function<bool(const CanFrame&)>& wanted, Duration patience)
     {
         for (const Instant end = monotonic_now() + patience; monotonic_now() < end; std::this_thread::sleep_for(2ms))
             for (const Sent& s : sent(side, id, since))
@@ -276,7 +300,8 @@ public:
     {
         const auto all = sent(side, id, since);
         std::vector<double> ms;
-        for (std::size_t i = 1; i < all.size(); ++i) ms.push_back(static_cast<double>((all[i].at - all[i - 1].at).count()) / 1000);
+        for (std::size_t i = 1; i < all.size(); ++i)
+            ms.push_back(static_cast<double>((all[i].at - all[i - 1].at).count()) / 1000);
         // Silence up to now is an interval, too.
         ms.push_back(all.empty() ? static_cast<double>((monotonic_now() - since).count()) / 1000 : 0);
         if (!all.empty()) ms.back() = std::max(0.0, static_cast<double>((monotonic_now() - all.back().at).count()) / 1000 - 20);
@@ -340,7 +365,8 @@ private:
             }
             const Instant next = full ? now + 1ms : std::min({pack_wake, inverter_wake, now + 5ms});
             const auto wait = std::max<Duration>(next - monotonic_now(), 200us);
-            std::array<pollfd, 2> fds{pollfd{deaf_[0] ? -1 : world(Side::battery), POLLIN, 0}, pollfd{deaf_[1] ? -1 : world(Side::inverter), POLLIN, 0}};
+            std::array<pollfd, 2> fds{pollfd{deaf_[0] ? -1 : world(Side::battery), POLLIN, 0},
+                pollfd{deaf_[1] ? -1 : world(Side::inverter), POLLIN, 0}};
             const timespec t{0, std::min<long>(static_cast<long>(wait.count()) * 1000, 999'000'000)};
             ::ppoll(fds.data(), fds.size(), &t, nullptr);
         }
@@ -362,13 +388,17 @@ private:
                 if (c->cmsg_level == SOL_SOCKET && c->cmsg_type == SCM_TIMESTAMPNS) {
                     timespec stamp{};
                     std::memcpy(&stamp, CMSG_DATA(c), sizeof stamp);
-                    at = reception(std::chrono::seconds{stamp.tv_sec} + std::chrono::nanoseconds{stamp.tv_nsec}, system_clocks().wall(), at).at;
+                    at = reception(
+                        std::chrono::seconds{stamp.tv_sec} + std::chrono::nanoseconds{stamp.tv_nsec}, system_clocks().wall(), at)
+                             .at;
                 }
             const CanFrame f = bench::from_kernel(k);
             {
                 const std::lock_guard lock{sims_};
-                if (side == Side::battery) pack_->on_frame(f, monotonic_now());
-                else inverter_->on_frame(f, monotonic_now());
+                if (side == Side::battery)
+                    pack_->on_frame(f, monotonic_now());
+                else
+                    inverter_->on_frame(f, monotonic_now());
             }
             const std::lock_guard lock{seen_mutex_};
             seen_.push_back({at, side, f});

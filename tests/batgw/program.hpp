@@ -1,4 +1,5 @@
-// The built program as a process of its own. This machine needs no CAN for it: its interfaces are missing, which is no reason to end.
+// The built program as a process of its own. This machine needs no CAN for it: its interfaces are missing, which is no reason to
+// end.
 #pragma once
 
 #include <doctest/doctest.h>

@@ -14,8 +14,9 @@ namespace {
 
 std::string house(const Folder& folder, std::string_view battery_more = "", std::string_view rest = "")
 {
-    return "battery:\n  protocol: byd-atto3\n  interface: nocan0\n  cells: 126\n  capacity_wh: 60480\n" + std::string{battery_more} +
-           "inverter:\n  protocol: byd-hvs\n  interface: nocan1\n" + std::string{rest} + "state_directory: " + folder.file("state") + "\n";
+    return "battery:\n  protocol: byd-atto3\n  interface: nocan0\n  cells: 126\n  capacity_wh: 60480\n" +
+        std::string{battery_more} + "inverter:\n  protocol: byd-hvs\n  interface: nocan1\n" + std::string{rest} +
+        "state_directory: " + folder.file("state") + "\n";
 }
 
 struct Run {
@@ -41,8 +42,8 @@ TEST_CASE("help and version end with 0, what is not understood with 2 and a word
         CHECK_FALSE(run.program.out().empty());
         CHECK(run.program.err().empty());
     }
-    for (const std::vector<std::string>& wrong : std::vector<std::vector<std::string>>{
-             {"--no-such-option"}, {"-f"}, {"word"}, {"-D", "=x", "-n"}, {"-D", "novalue", "-n"}, {"sim", "windmill", "x", "--interface", "y"}}) {
+    for (const std::vector<std::string>& wrong : std::vector<std::vector<std::string>>{{"--no-such-option"}, {"-f"}, {"word"},
+             {"-D", "=x", "-n"}, {"-D", "novalue", "-n"}, {"sim", "windmill", "x", "--interface", "y"}}) {
         Run run{wrong};
         CAPTURE(wrong[0]);
         CHECK(run.status == 2);
@@ -133,8 +134,7 @@ TEST_CASE("SIGHUP: what is right and may change is applied, anything else change
         return text.replace(text.find(what), what.size(), by);
     };
     const std::vector<std::pair<std::string, std::string>> fixed{{replaced("nocan0", "nocan7"), "battery.interface"},
-        {replaced("nocan1", "nocan7"), "inverter.interface"},
-        {replaced("cells: 126", "cells: 104"), "battery.cells"},
+        {replaced("nocan1", "nocan7"), "inverter.interface"}, {replaced("cells: 126", "cells: 104"), "battery.cells"},
         {replaced("60480", "50000"), "battery.capacity_wh"},
         {replaced("interface: nocan0\n", "interface: nocan0\n  bitrate: 500000\n"), "battery.bitrate"},
         {replaced("state\n", "elsewhere\n"), "state_directory"}};
@@ -170,7 +170,8 @@ TEST_CASE("many SIGHUPs at once end in the newest file")
 }
 
 // SAFE-251: with missing interfaces and without a state directory it runs.
-TEST_CASE("a state directory that is not there, or is a file, gives one clear line, and the program runs and ends on SIGTERM with 0")
+TEST_CASE(
+    "a state directory that is not there, or is a file, gives one clear line, and the program runs and ends on SIGTERM with 0")
 {
     for (const bool is_file : {false, true}) {
         const Folder folder;
@@ -229,7 +230,8 @@ TEST_CASE("an operator's restriction of the last run is in force again, and a da
     const Folder folder;
     std::filesystem::create_directory(folder.file("state"));
     const std::string file = folder.write("a.yaml", house(folder, "", "mqtt:\n  host: 127.0.0.1\n  port: 1\n"));
-    folder.write("state/operator.json", R"({"version":1,"charge":false,"discharge":true,"paused":false,"contactors_open":false})");
+    folder.write(
+        "state/operator.json", R"({"version":1,"charge":false,"discharge":true,"paused":false,"contactors_open":false})");
     {
         Program program{{"-f", file}};
         CHECK(program.says("in force again: charge OFF"));

@@ -133,8 +133,9 @@ TEST_CASE("restrictions come back after a restart, and that is said")
     REQUIRE(r.state);
     CHECK(*r.state == restricted());
     CHECK_FALSE(r.damaged);
-    CHECK(r.note == "operator restrictions of the last run are in force again: charge OFF, discharge ON, pause OFF, contactors as needed, "
-                    "max-charge 1234 W and 5.5 A, max-discharge 10000 W");
+    CHECK(r.note ==
+        "operator restrictions of the last run are in force again: charge OFF, discharge ON, pause OFF, contactors as needed, "
+        "max-charge 1234 W and 5.5 A, max-discharge 10000 W");
     CHECK(trouble.all().empty());
     {
         Store store{folder.path, trouble.hook()};
@@ -157,7 +158,9 @@ TEST_CASE("each restriction is kept by itself, and a default limit follows the c
         s.discharge = i != 1;
         s.paused = i == 2;
         s.contactors_open = i == 3;
-        { Store{folder.path, [](bool, std::string_view) {}}.keep_operator(s); }
+        {
+            Store{folder.path, [](bool, std::string_view) {}}.keep_operator(s);
+        }
         const Restored r = restore_operator(folder.path, battery);
         REQUIRE(r.state);
         CHECK(*r.state == s);
@@ -171,13 +174,14 @@ TEST_CASE("each restriction is kept by itself, and a default limit follows the c
 TEST_CASE("a damaged file starts the gateway paused; it is moved aside and that is said")
 {
     const std::string good = R"({"version":1,"charge":true,"discharge":true,"paused":false,"contactors_open":false})";
-    for (const std::string& text : std::vector<std::string>{"", "{", "null", "[]", "\xff\xfe", std::string(100, '\0'), good.substr(0, good.size() / 2), good + good,
-                                    R"({"version":2,"charge":true,"discharge":true,"paused":false,"contactors_open":false})",
-                                    R"({"version":1,"charge":"true","discharge":true,"paused":false,"contactors_open":false})",
-                                    R"({"version":1,"discharge":true,"paused":false,"contactors_open":false})",
-                                    R"({"version":1,"charge":true,"discharge":true,"paused":false,"contactors_open":false,"max_charge_mw":-1})",
-                                    R"({"version":1,"charge":true,"discharge":true,"paused":false,"contactors_open":false,"max_charge_mw":null})",
-                                    std::string(1'000'000, '[')}) {
+    for (const std::string& text :
+        std::vector<std::string>{"", "{", "null", "[]", "\xff\xfe", std::string(100, '\0'), good.substr(0, good.size() / 2),
+            good + good, R"({"version":2,"charge":true,"discharge":true,"paused":false,"contactors_open":false})",
+            R"({"version":1,"charge":"true","discharge":true,"paused":false,"contactors_open":false})",
+            R"({"version":1,"discharge":true,"paused":false,"contactors_open":false})",
+            R"({"version":1,"charge":true,"discharge":true,"paused":false,"contactors_open":false,"max_charge_mw":-1})",
+            R"({"version":1,"charge":true,"discharge":true,"paused":false,"contactors_open":false,"max_charge_mw":null})",
+            std::string(1'000'000, '[')}) {
         CAPTURE(text.substr(0, 60));
         const Folder folder;
         folder.write("operator.json", text);
@@ -213,12 +217,16 @@ TEST_CASE("a file that is there but cannot be read, or is no file, starts the ga
 TEST_CASE("what a killed process left half written is ignored, and overwritten")
 {
     const Folder folder;
-    { Store{folder.path, [](bool, std::string_view) {}}.keep_operator(restricted()); }
+    {
+        Store{folder.path, [](bool, std::string_view) {}}.keep_operator(restricted());
+    }
     folder.write("operator.json.new", R"({"version":1,"char)");
     CHECK(*restore_operator(folder.path, BatteryConfig{}).state == restricted());
     OperatorState next = restricted();
     next.paused = true;
-    { Store{folder.path, [](bool, std::string_view) {}}.keep_operator(next); }
+    {
+        Store{folder.path, [](bool, std::string_view) {}}.keep_operator(next);
+    }
     CHECK(*restore_operator(folder.path, BatteryConfig{}).state == next);
     CHECK_FALSE(fs::exists(folder.path / "operator.json.new"));
 }
@@ -275,18 +283,24 @@ TEST_CASE("something in the way, a full disk: said, and the old file stays whole
 {
     const Folder folder;
     Trouble trouble;
-    { Store{folder.path, trouble.hook()}.keep_operator(restricted()); }
+    {
+        Store{folder.path, trouble.hook()}.keep_operator(restricted());
+    }
     SUBCASE("a directory in the place of the temporary file")
     {
         fs::create_directory(folder.path / "operator.json.new");
-        { Store{folder.path, trouble.hook()}.keep_operator(unrestricted()); }
+        {
+            Store{folder.path, trouble.hook()}.keep_operator(unrestricted());
+        }
         REQUIRE(trouble.all().size() == 1);
         CHECK(trouble.all()[0].second.find("Is a directory") != std::string::npos);
     }
     SUBCASE("no space: every write fails")
     {
         fs::create_symlink("/dev/full", folder.path / "operator.json.new");
-        { Store{folder.path, trouble.hook()}.keep_operator(unrestricted()); }
+        {
+            Store{folder.path, trouble.hook()}.keep_operator(unrestricted());
+        }
         REQUIRE(trouble.all().size() == 1);
         CHECK(trouble.all()[0].second.find("No space left") != std::string::npos);
     }
@@ -337,7 +351,9 @@ TEST_CASE("a damaged file of events costs nothing but the events behind the dama
 {
     const Folder folder;
     folder.write("events.jsonl", "{\"number\":1}\n" + std::string(10'000, 'x') + "\n{\"number\":2}\n");
-    { Store{folder.path, [](bool, std::string_view) {}}.keep_event(block(3)); }
+    {
+        Store{folder.path, [](bool, std::string_view) {}}.keep_event(block(3));
+    }
     const std::string text = folder.read("events.jsonl");
     CHECK(text.starts_with("{\"number\":1}\n"));
     CHECK(std::count(text.begin(), text.end(), '\n') == 2);
