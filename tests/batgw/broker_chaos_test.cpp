@@ -13,6 +13,13 @@ using namespace batgw::test;
 
 namespace {
 
+// SAFE-192 is about the program as it is installed; instrumented it is several times slower.
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+constexpr auto fast_off = 1s;
+#else
+constexpr auto fast_off = 100ms;
+#endif
+
 std::string at_port(std::uint16_t port, const std::string& host = "127.0.0.1")
 {
     return "mqtt: {host: \"" + host + "\", port: " + std::to_string(port) + ", reconnect_s: 2}\n";
@@ -196,7 +203,7 @@ TEST_CASE("OFF acts within 100 ms, also amid 1,000 commands a second; retained a
         const auto at = house.wait_sent(Side::inverter, 0x110, begin, no_discharge, 2s);
         REQUIRE(at);
         std::printf("%-46s %.1f ms to the inverter\n", what, static_cast<double>((*at - begin).count()) / 1000);
-        CHECK(*at - begin <= 100ms);
+        CHECK(*at - begin <= fast_off);
     };
     const auto on = [&] {
         const Instant begin = monotonic_now();
