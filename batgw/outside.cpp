@@ -150,7 +150,8 @@ void Outside::reload()
     else
         start_client();
     warn_of_tls();
-    if (config_->log_level >= LogLevel::info) print_log(LogLevel::info, plan.changed.empty() ? "reloaded: nothing changed" : "reloaded: " + joined(plan.changed));
+    if (config_->log_level >= LogLevel::info)
+        print_log(LogLevel::info, plan.changed.empty() ? "reloaded: nothing changed" : "reloaded: " + joined(plan.changed));
     setup_.service->ready("running");
 }
 

@@ -183,7 +183,8 @@ struct Verdict {
     bool mute_battery = false, mute_inverter = false;  // never transmit there (SAFE-185, observe mode)
 
     Faults faults;
-    std::optional<ActiveFault> first_cause;  // first of the present chain of BLOCK or worse (SAFE-047); without one the oldest DERATE
+    std::optional<ActiveFault>
+        first_cause;  // first of the present chain of BLOCK or worse (SAFE-047); without one the oldest DERATE
     ContactorVerdict contactors;
 };
 

@@ -30,7 +30,7 @@ TEST_CASE("nothing is offered while the inverter is told zero for the sake of it
         house.run(30s);
         REQUIRE(house.verdict().charge.is_zero());
         REQUIRE(house.verdict().charge.by() == Cause::inverter);  // MQTT-032
-        REQUIRE(house.verdict().ready);  // what a driver waits for does not depend on it
+        REQUIRE(house.verdict().ready);                           // what a driver waits for does not depend on it
     }
     phase = InverterPhase::run;
     house.run(1s);

@@ -1,9 +1,8 @@
 // A house that everything conspires against, in virtual time.
-#include "sim/byd_atto3_pack.hpp"
-#include "tests/support/world.hpp"
-
 #include "battery/byd_atto3_layout.hpp"
 #include "inverter/byd_hvs_layout.hpp"
+#include "sim/byd_atto3_pack.hpp"
+#include "tests/support/world.hpp"
 
 #include <random>
 
@@ -22,14 +21,15 @@ bool closed(World& w) { return w.pack->connection() == sim::Connection::closed; 
 
 std::size_t count_sent(const World& w, Side side, std::uint32_t id, Instant since)
 {
-    return static_cast<std::size_t>(
-        std::count_if(w.sent.begin(), w.sent.end(), [&](const Seen& s) { return s.side == side && s.frame.id == id && s.at >= since; }));
+    return static_cast<std::size_t>(std::count_if(
+        w.sent.begin(), w.sent.end(), [&](const Seen& s) { return s.side == side && s.frame.id == id && s.at >= since; }));
 }
 
 // Ever asked to close: the fourth byte of CLOSE is found in no other mode.
 bool asked_to_close(const World& w)
 {
-    return std::any_of(w.sent.begin(), w.sent.end(), [](const Seen& s) { return s.side == Side::battery && s.frame.id == 0x12d && s.frame.data[3] == 0xa0; });
+    return std::any_of(w.sent.begin(), w.sent.end(),
+        [](const Seen& s) { return s.side == Side::battery && s.frame.id == 0x12d && s.frame.data[3] == 0xa0; });
 }
 
 // From `since` on: when the first 0x110 with a zero charge limit went out.
@@ -581,8 +581,10 @@ std::pair<Power, Power> settled_grants(const Values& v)
         put(byd_atto3::contactors.blank(), raw(main_closed, 1));
         put(measurements.blank(), raw(voltage_coarse, 414), raw(current, v.flow), raw(health, 100), raw(soc_coarse, 60));
         put(limits.blank(), raw(charge_limit, v.charge), raw(discharge_limit, v.discharge));
-        put(cell_extremes.blank(), raw(lowest_cell, 1), raw(highest_cell, 2), raw(cell_min, v.cell_min), raw(cell_max, v.cell_max));
-        put(temperature_extremes.blank(), raw(temperature_min, v.cold + 40), raw(temperature_max, v.hot + 40), raw(temperature_avg, 60), raw(soc, v.soc));
+        put(cell_extremes.blank(), raw(lowest_cell, 1), raw(highest_cell, 2), raw(cell_min, v.cell_min),
+            raw(cell_max, v.cell_max));
+        put(temperature_extremes.blank(), raw(temperature_min, v.cold + 40), raw(temperature_max, v.hot + 40),
+            raw(temperature_avg, 60), raw(soc, v.soc));
         bridge.on_frame(Side::inverter, byd_hvs::inverter_clock.blank(), now, now);
         bridge.run(now);
         for (const Side side : {Side::battery, Side::inverter})
@@ -601,22 +603,43 @@ TEST_CASE("adversary: a house with one value moved towards the unsafe side never
     constexpr unsigned seed = 74;
     MESSAGE("seed " << seed);
     std::mt19937 random{seed};
-    const auto between = [&](std::int64_t a, std::int64_t b) { return a + static_cast<std::int64_t>(random() % static_cast<std::uint64_t>(b - a + 1)); };
+    const auto between = [&](std::int64_t a, std::int64_t b) {
+        return a + static_cast<std::int64_t>(random() % static_cast<std::uint64_t>(b - a + 1));
+    };
     int lowered = 0;
     for (int i = 0; i < 100; ++i) {
-        Values base{.cell_max = between(3300, 3390), .cell_min = between(3220, 3300), .hot = between(0, 52), .soc = between(80, 1000),
-            .charge = between(0, 150), .discharge = between(0, 150)};
+        Values base{.cell_max = between(3300, 3390),
+            .cell_min = between(3220, 3300),
+            .hot = between(0, 52),
+            .soc = between(80, 1000),
+            .charge = between(0, 150),
+            .discharge = between(0, 150)};
         base.cold = base.hot - between(0, 9);
         Values moved = base;
         Direction held = Direction::both;
         switch (random() % 7) {
-        case 0: moved.cell_max += between(40, 300); held = Direction::charge; break;
-        case 1: moved.cell_min -= between(40, 500); held = Direction::discharge; break;
+        case 0:
+            moved.cell_max += between(40, 300);
+            held = Direction::charge;
+            break;
+        case 1:
+            moved.cell_min -= between(40, 500);
+            held = Direction::discharge;
+            break;
         case 2: moved.hot = std::max(moved.hot + between(1, 20), std::int64_t{26}); break;  // below, warmer is safer
         case 3: moved.cold -= between(1, 20); break;
-        case 4: moved.soc -= between(1, 80); held = Direction::discharge; break;
-        case 5: moved.charge -= std::min(moved.charge, between(1, 50)); held = Direction::charge; break;
-        default: moved.discharge -= std::min(moved.discharge, between(1, 50)); held = Direction::discharge; break;
+        case 4:
+            moved.soc -= between(1, 80);
+            held = Direction::discharge;
+            break;
+        case 5:
+            moved.charge -= std::min(moved.charge, between(1, 50));
+            held = Direction::charge;
+            break;
+        default:
+            moved.discharge -= std::min(moved.discharge, between(1, 50));
+            held = Direction::discharge;
+            break;
         }
         const auto before = settled_grants(base), after = settled_grants(moved);
         CAPTURE(i);
