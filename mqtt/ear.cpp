@@ -6,10 +6,18 @@
 
 namespace batgw {
 
-MqttEar::MqttEar(std::uint16_t port)
+namespace {
+
+mosquitto* new_client(void* self)
 {
     mosquitto_lib_init();
-    client_ = mosquitto_new(nullptr, true, this);
+    return mosquitto_new(nullptr, true, self);
+}
+
+}  // namespace
+
+MqttEar::MqttEar(std::uint16_t port) : client_{new_client(this)}
+{
     if (client_ == nullptr) throw std::bad_alloc{};
     mosquitto_connect_callback_set(client_, [](mosquitto* m, void*, int) { mosquitto_subscribe(m, nullptr, "#", 0); });
     mosquitto_message_callback_set(client_, [](mosquitto*, void* self, const mosquitto_message* message) {
