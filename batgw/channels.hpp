@@ -18,8 +18,8 @@ enum class OutsideWarning : unsigned { tls_unverified = 1, state_not_kept = 2, r
 struct Channels {
     // bridge -> outside
     Mailbox<Snapshot> snapshots;
-    Ring<Event, 256> events;
-    Ring<LogLine, 256> log;
+    Ring<Event, 64> events;
+    Ring<LogLine, 64> log;
     Ring<CommandResult, 128> results;
     Doorbell outside;
     std::atomic<bool> reload_wanted{false};

@@ -122,9 +122,12 @@ void Gateway::be_ready(Instant)
 void Gateway::publish(Instant now)
 {
     bool ring = false;
+    // What does not fit stays in the judge's own ring and goes next time.
+    bool room = true;
     bridge_.events_since(events_sent_, [&](const Event& e) {
+        room = room && channels_.events.push(e);
+        if (!room) return;
         events_sent_ = e.number;
-        channels_.events.push(e);
         ring = true;
     });
     if (bridge_.transitions() != transitions_sent_ || now >= next_snapshot_) {
