@@ -99,6 +99,27 @@ TEST_CASE("READY that found the service manager's queue full is said again")
     CHECK(manager.wait_for("READY=1", 2000ms));
 }
 
+// SAFE-047
+TEST_CASE("events that find the way outside full go later, in order, none lost")
+{
+    LateBuses buses;
+    LiveHouse house{buses.options()};
+    const auto config = short_times("");
+    for (int i = 0; i < 150; ++i) {  // each is an event, and nobody takes any
+        while (!house.channels.configs.push(config)) std::this_thread::yield();
+        house.channels.bridge.ring();
+    }
+    std::this_thread::sleep_for(200ms);
+    std::uint64_t last = 0, reloads = 0;
+    Event e;
+    for (const Instant end = monotonic_now() + 2s; monotonic_now() < end; std::this_thread::sleep_for(5ms))
+        while (house.channels.events.pop(e)) {
+            CHECK(e.number == ++last);
+            reloads += e.type == EventType::reload ? 1 : 0;
+        }
+    CHECK(reloads == 150);
+}
+
 // SAFE-211
 TEST_CASE("the watchdog is fed once a second while the loop turns, and not while it is held up")
 {
