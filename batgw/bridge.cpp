@@ -9,6 +9,12 @@ constexpr Duration too_long_queued = 500ms;   // SAFE-232
 constexpr Duration too_long_between = 500ms;  // SAFE-211
 constexpr Duration rate_window = 1s;
 
+std::variant<TxPort, TelegramPort> way_out(const BatteryDriverInfo& battery)
+{
+    if (battery.serial) return TelegramPort{battery.sends};
+    return TxPort{battery.sends};
+}
+
 }  // namespace
 
 Bridge::Bridge(const Config& config, const BatteryDriverInfo& battery, const InverterDriverInfo& inverter, Instant start,
@@ -29,7 +35,7 @@ Bridge::Bridge(const Config& config, const BatteryDriverInfo& battery, const Inv
           .inverter_verified = inverter.verified,
           .inverter_name = inverter.name,
           .start = start}},
-      ports_{Port{.out = TxPort{battery.sends}, .rate_since = start}, Port{.out = TxPort{inverter.sends}, .rate_since = start}}
+      ports_{Port{.out = way_out(battery), .rate_since = start}, Port{.out = TxPort{inverter.sends}, .rate_since = start}}
 {
     if (restored) operator_.restore(*restored);
 }
@@ -51,6 +57,17 @@ void Bridge::on_frame(Side side, const CanFrame& frame, Instant received, Instan
     }
 }
 
+void Bridge::on_bytes(std::span<const std::uint8_t> bytes, Instant received, Instant now)
+{
+    Port& p = port(Side::battery);
+    if (now - received > too_long_queued) {
+        ++p.status.counters.late;
+        return;
+    }
+    battery_->on_bytes(bytes, received, p.traffic.heard);
+    dirty_ = true;
+}
+
 bool Bridge::sent_by_us(Side side, const CanFrame& frame) const
 {
     const auto rules = side == Side::battery ? battery_info_.sends : inverter_info_.sends;
@@ -68,7 +85,7 @@ void Bridge::on_bus(Side side, const BusStatus& status, Instant)
     if (before == status.state) return;
     dirty_ = true;
     // What waited while the bus was away is out of date (SAFE-262).
-    if (before == BusState::bus_off || before == BusState::missing || before == BusState::stopped) p.out.discard();
+    if (before == BusState::bus_off || before == BusState::missing || before == BusState::stopped) discard(side);
 }
 
 CommandResult Bridge::on_command(const Command& command, Instant now)
@@ -124,8 +141,8 @@ void Bridge::judge(Instant now)
     inputs_.inverter_bus = bus_inputs(ports_[1], now);
     judge_.evaluate(inputs_, now);
     inputs_.packs = {};
-    port(Side::battery).out.mute(verdict().mute_battery);
-    port(Side::inverter).out.mute(verdict().mute_inverter);
+    std::visit([&](auto& out) { out.mute(verdict().mute_battery); }, port(Side::battery).out);
+    std::visit([&](auto& out) { out.mute(verdict().mute_inverter); }, port(Side::inverter).out);
     // The inverter learns of a lower limit in the same turn; its driver ignores a call that brings nothing new.
     inverter_wake_ = now;
     if (verdict().contactors.order != last_order_) battery_wake_ = now;
@@ -134,13 +151,17 @@ void Bridge::judge(Instant now)
 
 BusInputs Bridge::bus_inputs(Port& p, Instant now)
 {
-    p.out.fill(p.traffic);
-    return {.status = &p.status,
-        .traffic = &p.traffic,
-        .tx = {.ever_sent = p.out.ever_sent(),
-            .refusing = p.out.refusing(now),
-            .starved = p.out.starved(now),
-            .dead = p.out.dead(now)}};
+    return std::visit(
+        [&](auto& out) -> BusInputs {
+            out.fill(p.traffic);
+            return {.status = &p.status,
+                .traffic = &p.traffic,
+                .tx = {.ever_sent = out.ever_sent(),
+                    .refusing = out.refusing(now),
+                    .starved = out.starved(now),
+                    .dead = out.dead(now)}};
+        },
+        p.out);
 }
 
 void Bridge::speak(Instant now)
@@ -149,13 +170,18 @@ void Bridge::speak(Instant now)
     if (now >= battery_wake_) {
         battery_wake_ = battery_->on_tick(
             now, {.contactors = verdict().contactors.order, .inverter_current = inverter_->state().current.fresh(now)}, out);
-        port(Side::battery).out.queue(out, now, stamp());
+        queue(Side::battery, out, now);
     }
     if (now >= inverter_wake_) {
         out.clear();
         inverter_wake_ = inverter_->on_tick(now, {.verdict = verdict(), .battery = battery_->state()}, out);
-        port(Side::inverter).out.queue(out, now, stamp());
+        queue(Side::inverter, out, now);
     }
+}
+
+void Bridge::queue(Side side, const Outbox& outbox, Instant now)
+{
+    std::visit([&](auto& out) { out.queue(outbox, now, stamp()); }, port(side).out);
 }
 
 Stamp Bridge::stamp() const
@@ -166,13 +192,37 @@ Stamp Bridge::stamp() const
 
 Instant Bridge::wake() const
 {
-    return std::min({next_judgement_, battery_wake_, inverter_wake_, ports_[0].out.wake(), ports_[1].out.wake()});
+    Instant when = std::min({next_judgement_, battery_wake_, inverter_wake_});
+    for (const Port& p : ports_) when = std::min(when, std::visit([](const auto& out) { return out.wake(); }, p.out));
+    return when;
 }
 
-std::optional<CanFrame> Bridge::next_frame(Side side, Instant now) { return port(side).out.next(now, stamp()); }
-void Bridge::sent(Side side, Instant now) { port(side).out.sent(now); }
-void Bridge::blocked(Side side, Instant now) { port(side).out.blocked(now); }
-void Bridge::discard(Side side) { port(side).out.discard(); }
+std::optional<CanFrame> Bridge::next_frame(Side side, Instant now)
+{
+    auto* const out = std::get_if<TxPort>(&port(side).out);
+    return out != nullptr ? out->next(now, stamp()) : std::nullopt;
+}
+
+std::optional<Telegram> Bridge::next_telegram(Instant now)
+{
+    auto* const out = std::get_if<TelegramPort>(&port(Side::battery).out);
+    return out != nullptr ? out->next(now, stamp()) : std::nullopt;
+}
+
+void Bridge::sent(Side side, Instant now)
+{
+    std::visit([&](auto& out) { out.sent(now); }, port(side).out);
+}
+
+void Bridge::blocked(Side side, Instant now)
+{
+    std::visit([&](auto& out) { out.blocked(now); }, port(side).out);
+}
+
+void Bridge::discard(Side side)
+{
+    std::visit([](auto& out) { out.discard(); }, port(side).out);
+}
 
 void Bridge::measure_rates(Port& p, Instant now)
 {

@@ -16,6 +16,8 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <span>
+#include <variant>
 
 namespace batgw {
 
@@ -28,6 +30,8 @@ public:
 
     // In. `received`: when the frame came, at most `now`.
     void on_frame(Side side, const CanFrame& frame, Instant received, Instant now);
+    // Of a battery on a serial line: what was read, in the order it came.
+    void on_bytes(std::span<const std::uint8_t> bytes, Instant received, Instant now);
     void on_bus(Side side, const BusStatus& status, Instant now);
     CommandResult on_command(const Command& command, Instant now);
     void outside_warnings(unsigned bits) { inputs_.outside_warnings = bits; }
@@ -40,8 +44,10 @@ public:
     Instant run(Instant now);
     Instant wake() const;
 
-    // Out: the frames to hand to a bus, one by one, until there is none or the bus is full.
+    // Out: the frames to hand to a bus, or the telegrams to write on the battery's serial line, one by one, until there is none
+    // or the bus is full.
     std::optional<CanFrame> next_frame(Side side, Instant now);
+    std::optional<Telegram> next_telegram(Instant now);
     void sent(Side side, Instant now);
     void blocked(Side side, Instant now);
     void discard(Side side);
@@ -66,7 +72,7 @@ private:
     struct Port {
         BusStatus status;
         TrafficCounters traffic;
-        TxPort out;
+        std::variant<TxPort, TelegramPort> out;
         Instant rate_since{};
         std::uint64_t received_then = 0, sent_then = 0;
         double received_per_s = 0, sent_per_s = 0;
@@ -75,6 +81,7 @@ private:
     const Port& port(Side side) const { return ports_[static_cast<std::size_t>(side)]; }
     void judge(Instant now);
     void speak(Instant now);
+    void queue(Side side, const Outbox& outbox, Instant now);
     Stamp stamp() const;
     static BusInputs bus_inputs(Port& port, Instant now);
     bool sent_by_us(Side side, const CanFrame& frame) const;

@@ -25,6 +25,10 @@ struct Gateway::Port final : BusListener {
     {
         gateway.bridge_.on_frame(side, frame, received, now);
     }
+    void on_bytes(std::span<const std::uint8_t> bytes, Instant received, Instant now) override
+    {
+        gateway.bridge_.on_bytes(bytes, received, now);
+    }
     void on_bus(Instant now) override
     {
         if (!bus) return;  // still being opened
@@ -61,17 +65,24 @@ Gateway::Gateway(event_base* base, Setup setup, Channels& channels)
     }
 
     const Config& config = *setup_.config;
-    const auto open = [&](Side side, const std::string& interface, std::optional<std::uint32_t> bitrate,
-                          std::span<const RxRule> receives, std::span<const TxRule> sends) {
+    const auto open = [&](Side side, BusSpec spec) {
         auto& port = ports_[static_cast<std::size_t>(side)];
         port = std::make_unique<Port>(*this, side);
-        const BusSpec spec{
-            .interface = interface, .bitrate = bitrate, .receives = receives, .sends = sends, .listen_only = bridge_.observing()};
+        spec.listen_only = bridge_.observing();
         port->bus = setup_.open ? setup_.open(side, spec, *port) : open_bus(base_, spec, *port, *log_, setup_.hub);
         bridge_.on_bus(side, port->bus->status(), monotonic_now());
     };
-    open(Side::battery, config.battery.interface, config.battery.bitrate, setup_.battery->receives, setup_.battery->sends);
-    open(Side::inverter, config.inverter.interface, config.inverter.bitrate, setup_.inverter->receives, setup_.inverter->sends);
+    open(Side::battery,
+        {.interface = config.battery.interface,
+            .bitrate = config.battery.bitrate,
+            .serial = setup_.battery->serial,
+            .receives = setup_.battery->receives,
+            .sends = setup_.battery->sends});
+    open(Side::inverter,
+        {.interface = config.inverter.interface,
+            .bitrate = config.inverter.bitrate,
+            .receives = setup_.inverter->receives,
+            .sends = setup_.inverter->sends});
 }
 
 Gateway::~Gateway() = default;
@@ -102,13 +113,19 @@ void Gateway::turn(Instant now)
 
 void Gateway::flush(Port& port, Instant now)
 {
-    while (const auto frame = bridge_.next_frame(port.side, now)) {
-        switch (port.bus->send(*frame)) {
-        case Sent::yes: bridge_.sent(port.side, now); break;
-        case Sent::full: bridge_.blocked(port.side, now); return;
-        case Sent::down: bridge_.discard(port.side); return;
+    const auto all_sent = [&](Sent sent) {
+        switch (sent) {
+        case Sent::yes: bridge_.sent(port.side, now); return true;
+        case Sent::full: bridge_.blocked(port.side, now); return false;
+        case Sent::down: bridge_.discard(port.side); return false;
         }
-    }
+        return false;
+    };
+    while (const auto frame = bridge_.next_frame(port.side, now))
+        if (!all_sent(port.bus->send(*frame))) return;
+    if (port.side != Side::battery) return;
+    while (const auto telegram = bridge_.next_telegram(now))
+        if (!all_sent(port.bus->write(telegram->bytes()))) return;
 }
 
 // SAFE-250 (7): after the first try of the buses and the first verdict, whether or not every interface was there.

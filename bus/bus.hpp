@@ -24,6 +24,8 @@ public:
     virtual ~BusListener() = default;
     // `received`: the kernel's receive time, mapped to the monotonic clock (SAFE-232). `now`: when it was read.
     virtual void on_frame(const CanFrame& frame, Instant received, Instant now) = 0;
+    // Of a serial line: what was read, cut anywhere.
+    virtual void on_bytes(std::span<const std::uint8_t>, Instant /*received*/, Instant /*now*/) {}
     // After a batch of frames, and after anything in status() changed: time to judge and to send.
     virtual void on_bus(Instant now) = 0;
 };
@@ -38,13 +40,16 @@ class Bus {
 public:
     virtual ~Bus() = default;
     virtual Sent send(const CanFrame& frame) = 0;
+    // A serial line takes all of it or nothing.
+    virtual Sent write(std::span<const std::uint8_t>) { return Sent::down; }
     virtual const BusStatus& status() const = 0;
 };
 
 // How to open one.
 struct BusSpec {
-    std::string interface;                 // "can0", "virtual:NAME"; other kinds later
+    std::string interface;                 // "can0", "virtual:NAME"
     std::optional<std::uint32_t> bitrate;  // then the program configures the link itself
+    std::optional<SerialLine> serial{};    // bytes instead of frames, at this setting
     std::span<const RxRule> receives;      // receive filter: what the driver reads ...
     std::span<const TxRule> sends;         // ... and what we send, to notice a foreign sender (SAFE-185)
     bool listen_only = false;              // observe mode (SAFE-244)

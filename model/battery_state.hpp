@@ -99,6 +99,20 @@ private:
 using CellVoltages = Array<Voltage, 192>;
 using SensorTemperatures = Array<Temperature, 32>;
 
+// One module of a tower whose master speaks for all.
+struct Module {
+    Reading<Voltage> voltage;
+    Reading<Current> current;  // positive charges
+    Reading<Percent> soc, soh;
+    Reading<Voltage> cell_voltage_min, cell_voltage_max;
+    Reading<Temperature> temperature_min, temperature_max, temperature_mos;
+    Reading<Current> charge_limit_current, discharge_limit_current;
+    Reading<bool> charge_switch, discharge_switch;  // MOSFETs, true: conducting
+    Reading<Count> cycles;
+    Reading<Energy> energy_in, energy_out;
+};
+inline constexpr std::size_t modules_max = 16;
+
 struct BatteryState {
     // Life: the last frame of the driver's alive set that passed its checks.
     std::optional<Instant> heard;
@@ -131,6 +145,8 @@ struct BatteryState {
     Reading<SensorTemperatures> temperatures;  // complete sets only
     std::optional<unsigned> cell_count;        // as detected from the battery; never guessed
     bool cell_gap = false;                     // the detected array has a hole: a fault of its own
+
+    FixedVector<Module, modules_max> modules;  // in the order of their addresses; of batteries that tell of them
 
     FixedVector<ReportedFault, 16> reported;
 

@@ -29,29 +29,56 @@ constexpr std::string_view to_string(Heard h)
     return names[static_cast<std::size_t>(h)];
 }
 
-// Frames a driver wants sent now. Bounded: a driver that floods the bus is a bug, and the excess is counted, not sent.
+using HeardCounts = std::array<std::uint64_t, heard_count>;
+
+// What a driver of a serial protocol writes in one piece. `id`: what it asks for or orders, as in the driver's allow-list; it is
+// not on the wire by itself.
+struct Telegram {
+    std::uint32_t id = 0;
+    std::uint8_t len = 0;
+    std::array<std::uint8_t, 64> data{};
+    static constexpr bool extended = false;  // for those who handle frames and telegrams alike
+
+    std::span<const std::uint8_t> bytes() const { return {data.data(), len}; }
+    friend constexpr bool operator==(const Telegram&, const Telegram&) = default;
+};
+
+// A serial line, as the protocol wants it: always 8 data bits and one stop bit, no flow control.
+struct SerialLine {
+    std::uint32_t baud = 9600;
+    enum class Parity : std::uint8_t { none, even, odd } parity = Parity::none;
+};
+
+// What a driver wants sent now. Bounded: a driver that floods the bus is a bug, and the excess is counted, not sent.
 class Outbox {
 public:
     void send(const CanFrame& f)
     {
         if (!frames_.push_back(f)) ++lost_;
     }
+    void send(const Telegram& t)
+    {
+        if (!telegrams_.push_back(t)) ++lost_;
+    }
     std::span<const CanFrame> frames() const { return {frames_.begin(), frames_.size()}; }
+    std::span<const Telegram> telegrams() const { return {telegrams_.begin(), telegrams_.size()}; }
     unsigned lost() const { return lost_; }
     void clear()
     {
         frames_.clear();
+        telegrams_.clear();
         lost_ = 0;
     }
 
 private:
     FixedVector<CanFrame, 32> frames_;
+    FixedVector<Telegram, 16> telegrams_;
     unsigned lost_ = 0;
 };
 
 // One line of a driver's transmit allow-list (SAFE-006). What is not listed is not sent.
 struct TxRule {
-    std::uint32_t id;
+    std::uint32_t id;  // of a frame, or of a telegram
     std::uint8_t len = 8;
     bool extended = false;
     Duration min_spacing{};  // between two of this id (and page); a frame with a lower limit may come sooner, 100 ms apart
@@ -111,7 +138,9 @@ class BatteryDriver {
 public:
     virtual ~BatteryDriver() = default;
     // `at`: when the frame was received. Never later than the `now` of the next on_tick.
-    virtual Heard on_frame(const CanFrame& frame, Instant at) = 0;
+    virtual Heard on_frame(const CanFrame&, Instant) { return Heard::not_mine; }
+    // Serial protocols: bytes in the order they came, cut anywhere. Counts what it made of each telegram in them.
+    virtual void on_bytes(std::span<const std::uint8_t>, Instant, HeardCounts&) {}
     // Sends what is due and says when it next wants to be called (> now). Early calls do nothing. `order` and the inverter-side
     // voltage and current (unknown: empty) come from the newest verdict and the inverter.
     struct Orders {
@@ -170,8 +199,9 @@ struct InverterValue {
 };
 
 struct BatteryDriverInfo {
-    std::string_view name;    // as written in the configuration
-    std::string_view models;  // what it is for, one line
+    std::string_view name;               // as written in the configuration
+    std::string_view models;             // what it is for, one line
+    std::optional<SerialLine> serial{};  // on a serial line; empty: on CAN
     BatteryProfile profile;
     std::unique_ptr<BatteryDriver> (*make)(const BatterySetup&);
     // Puts the driver's own numbers over those of the chemistry, before the file's `safety:` section is read. May be null.

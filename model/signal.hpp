@@ -163,10 +163,16 @@ void signal_step_is_zero();
 void two_signals_share_a_name();
 void valid_range_is_empty_or_outside_the_field();
 
+// An identifier of 29 bits, where a bare number is one of 11.
+struct Extended {
+    std::uint32_t id;
+};
+
 // What is known of how a frame comes: zero period means not documented.
 template <class... S>
 struct Message {
     std::uint32_t id;
+    bool extended = false;
     std::uint8_t len;
     std::string_view name;
     std::chrono::milliseconds period;
@@ -186,9 +192,14 @@ struct Message {
                 if (names[i] == names[j]) two_signals_share_a_name();
         (check(s, taken), ...);
     }
+    consteval Message(Extended id_, std::uint8_t len_, std::string_view name_, std::chrono::milliseconds period_, S... s)
+        : Message{id_.id, len_, name_, period_, s...}
+    {
+        extended = true;
+    }
 
-    constexpr bool matches(const CanFrame& f) const { return f.id == id && f.len == len && !f.extended; }
-    constexpr CanFrame blank() const { return {.id = id, .len = len}; }
+    constexpr bool matches(const CanFrame& f) const { return f.id == id && f.len == len && f.extended == extended; }
+    constexpr CanFrame blank() const { return {.id = id, .extended = extended, .len = len}; }
 
 private:
     template <class T>
@@ -220,6 +231,7 @@ struct SignalView {
 };
 struct MessageView {
     std::uint32_t id;
+    bool extended;
     std::uint8_t len;
     std::string_view name;
     std::chrono::milliseconds period;
@@ -238,6 +250,6 @@ template <const auto& M>
 inline constexpr auto signal_views = std::apply(
     [](const auto&... s) { return std::array<SignalView, sizeof...(s)>{view(s)...}; }, M.signals);
 template <const auto&... M>
-inline constexpr std::array message_views{MessageView{M.id, M.len, M.name, M.period, signal_views<M>}...};
+inline constexpr std::array message_views{MessageView{M.id, M.extended, M.len, M.name, M.period, signal_views<M>}...};
 
 }  // namespace batgw

@@ -1,22 +1,26 @@
 #include "safety/tx_port.hpp"
 
 #include <algorithm>
+#include <type_traits>
 
 namespace batgw {
 
-void TxPort::Refusals::add(Instant at)
+template <class Frame>
+void BasicTxPort<Frame>::Refusals::add(Instant at)
 {
     times_[next_] = at;
     next_ = (next_ + 1) % refusals_to_block;
     count_ = std::min(count_ + 1, refusals_to_block);
 }
 
-bool TxPort::Refusals::too_many(Instant now) const
+template <class Frame>
+bool BasicTxPort<Frame>::Refusals::too_many(Instant now) const
 {
     return count_ == refusals_to_block && now - *std::min_element(times_.begin(), times_.end()) <= refusal_window;
 }
 
-TxPort::TxPort(std::span<const TxRule> rules)
+template <class Frame>
+BasicTxPort<Frame>::BasicTxPort(std::span<const TxRule> rules)
 {
     std::size_t n = 0;
     for (const TxRule& rule : rules) n += rule.paged ? pages_max : 1;
@@ -31,15 +35,20 @@ TxPort::TxPort(std::span<const TxRule> rules)
     refusals_.resize(rules.size() + 1);
 }
 
-void TxPort::queue(const Outbox& outbox, Instant now, const Stamp& stamp)
+template <class Frame>
+void BasicTxPort<Frame>::queue(const Outbox& outbox, Instant now, const Stamp& stamp)
 {
     if (muted_) return;
-    for (const CanFrame& frame : outbox.frames()) put(frame, now, stamp);
+    if constexpr (std::is_same_v<Frame, CanFrame>)
+        for (const CanFrame& frame : outbox.frames()) put(frame, now, stamp);
+    else
+        for (const Telegram& telegram : outbox.telegrams()) put(telegram, now, stamp);
     dropped_ += outbox.lost();
 }
 
 // The slot of a frame. Null: not to be sent, and `refusals` says on whose account.
-TxPort::Slot* TxPort::find(const CanFrame& frame, std::size_t& refusals)
+template <class Frame>
+typename BasicTxPort<Frame>::Slot* BasicTxPort<Frame>::find(const Frame& frame, std::size_t& refusals)
 {
     refusals = refusals_.size() - 1;
     for (Slot& slot : slots_) {
@@ -54,7 +63,8 @@ TxPort::Slot* TxPort::find(const CanFrame& frame, std::size_t& refusals)
     return nullptr;
 }
 
-void TxPort::put(const CanFrame& frame, Instant now, const Stamp& stamp)
+template <class Frame>
+void BasicTxPort<Frame>::put(const Frame& frame, Instant now, const Stamp& stamp)
 {
     std::size_t refusals = 0;
     Slot* const slot = find(frame, refusals);
@@ -70,21 +80,24 @@ void TxPort::put(const CanFrame& frame, Instant now, const Stamp& stamp)
     slot->queued_at = now;
 }
 
-void TxPort::refuse(std::size_t refusals, Instant now)
+template <class Frame>
+void BasicTxPort<Frame>::refuse(std::size_t refusals, Instant now)
 {
     ++refused_;
     refusals_[refusals].add(now);
 }
 
 // Spacing is that of what the driver hands over: a frame that had to wait for the bus does not make the next one early.
-bool TxPort::too_soon(const Slot& slot, Instant now, const Stamp& stamp) const
+template <class Frame>
+bool BasicTxPort<Frame>::too_soon(const Slot& slot, Instant now, const Stamp& stamp) const
 {
     if (!slot.ever_sent || now - slot.sent_queued_at >= slot.rule.min_spacing) return false;
     return !(slot.rule.carries_verdict && (stamp.charge < slot.sent_stamp.charge || stamp.discharge < slot.sent_stamp.discharge));
 }
 
 // A lower limit may come out of cycle, but not sooner than this after the last frame of its id.
-Instant TxPort::earliest(const Slot& slot) const
+template <class Frame>
+Instant BasicTxPort<Frame>::earliest(const Slot& slot) const
 {
     if (!slot.ever_sent || slot.queued_at - slot.sent_queued_at >= slot.rule.min_spacing) return Instant::min();
     return slot.sent_at + std::min(slot.rule.min_spacing, decrease_spacing);
@@ -92,7 +105,8 @@ Instant TxPort::earliest(const Slot& slot) const
 
 // Takes a pending frame out that may not be sent any more. One that was sound when it came and grew old because the bus took
 // nothing is dropped, not refused: the guard's count is for frames that were wrong when they were to be sent.
-void TxPort::check(Slot& slot, Instant now, const Stamp& newest)
+template <class Frame>
+void BasicTxPort<Frame>::check(Slot& slot, Instant now, const Stamp& newest)
 {
     const bool by_verdict = slot.rule.carries_verdict;
     const bool unfounded = by_verdict && (slot.stamp.sequence == 0 || now - slot.stamp.verdict_at > verdict_age_max);
@@ -108,13 +122,15 @@ void TxPort::check(Slot& slot, Instant now, const Stamp& newest)
     stop_waiting(slot);
 }
 
-void TxPort::stop_waiting(Slot& slot)
+template <class Frame>
+void BasicTxPort<Frame>::stop_waiting(Slot& slot)
 {
     slot.waiting_since.reset();
     slot.missed_counted = false;
 }
 
-std::optional<CanFrame> TxPort::next(Instant now, const Stamp& newest)
+template <class Frame>
+std::optional<Frame> BasicTxPort<Frame>::next(Instant now, const Stamp& newest)
 {
     has_in_hand_ = false;
     for (Slot& slot : slots_) {
@@ -135,7 +151,8 @@ std::optional<CanFrame> TxPort::next(Instant now, const Stamp& newest)
     return has_in_hand_ ? std::optional{slots_[in_hand_].frame} : std::nullopt;
 }
 
-void TxPort::sent(Instant now)
+template <class Frame>
+void BasicTxPort<Frame>::sent(Instant now)
 {
     if (!has_in_hand_) return;
     has_in_hand_ = false;
@@ -149,7 +166,8 @@ void TxPort::sent(Instant now)
     failing_since_.reset();
 }
 
-void TxPort::blocked(Instant now)
+template <class Frame>
+void BasicTxPort<Frame>::blocked(Instant now)
 {
     has_in_hand_ = false;
     retry_at_ = now + retry_after;
@@ -157,7 +175,8 @@ void TxPort::blocked(Instant now)
     last_failure_ = now;
 }
 
-void TxPort::discard()
+template <class Frame>
+void BasicTxPort<Frame>::discard()
 {
     has_in_hand_ = false;
     for (Slot& slot : slots_) {
@@ -168,7 +187,8 @@ void TxPort::discard()
     retry_at_ = Instant::min();
 }
 
-void TxPort::mute(bool on)
+template <class Frame>
+void BasicTxPort<Frame>::mute(bool on)
 {
     if (on && !muted_)
         for (Slot& slot : slots_) {
@@ -178,7 +198,8 @@ void TxPort::mute(bool on)
     muted_ = on;
 }
 
-Instant TxPort::wake() const
+template <class Frame>
+Instant BasicTxPort<Frame>::wake() const
 {
     Instant when = end_of_time;
     for (const Slot& slot : slots_)
@@ -186,39 +207,48 @@ Instant TxPort::wake() const
     return when;
 }
 
-bool TxPort::pending() const
+template <class Frame>
+bool BasicTxPort<Frame>::pending() const
 {
     return std::any_of(slots_.begin(), slots_.end(), [](const Slot& slot) { return slot.pending; });
 }
 
-bool TxPort::refusing(Instant now) const
+template <class Frame>
+bool BasicTxPort<Frame>::refusing(Instant now) const
 {
     return std::any_of(refusals_.begin(), refusals_.end(), [now](const Refusals& r) { return r.too_many(now); });
 }
 
-bool TxPort::starved(Instant now) const
+template <class Frame>
+bool BasicTxPort<Frame>::starved(Instant now) const
 {
     return std::any_of(slots_.begin(), slots_.end(), [now](const Slot& slot) { return behind(slot, 3, now); });
 }
 
 // A message that has not got out for so many of its periods, and that its driver still asks for.
-bool TxPort::behind(const Slot& slot, int periods, Instant now)
+template <class Frame>
+bool BasicTxPort<Frame>::behind(const Slot& slot, int periods, Instant now)
 {
     return slot.waiting_since && now - *slot.waiting_since >= periods * period(slot) &&
         now - slot.queued_at <= 2 * period(slot) && slot.queued_at > *slot.waiting_since;
 }
 
 // Nothing tried for as long is not a failure: a driver that fell silent for a lost link must be able to start anew.
-bool TxPort::dead(Instant now) const
+template <class Frame>
+bool BasicTxPort<Frame>::dead(Instant now) const
 {
     return failing_since_ && now - *failing_since_ >= dead_after && now - last_failure_ < dead_after;
 }
 
-void TxPort::fill(TrafficCounters& counters) const
+template <class Frame>
+void BasicTxPort<Frame>::fill(TrafficCounters& counters) const
 {
     counters.refused = refused_;
     counters.dropped = dropped_;
     counters.missed = missed_;
 }
+
+template class BasicTxPort<CanFrame>;
+template class BasicTxPort<Telegram>;
 
 }  // namespace batgw

@@ -32,13 +32,14 @@ struct Stamp {
     Power charge, discharge;     // its grants
 };
 
-class TxPort {
+template <class Frame>
+class BasicTxPort {
 public:
-    explicit TxPort(std::span<const TxRule> rules);
+    explicit BasicTxPort(std::span<const TxRule> rules);
 
     void queue(const Outbox& outbox, Instant now, const Stamp& stamp);
     // The next frame to hand to the bus; then one of sent(), blocked(), discard() follows. `newest`: of the newest verdict.
-    std::optional<CanFrame> next(Instant now, const Stamp& newest);
+    std::optional<Frame> next(Instant now, const Stamp& newest);
     void sent(Instant now);
     void blocked(Instant now);  // ENOBUFS: the frame stays, everything waits for the next 5 ms tick
     void discard();             // bus-off, down, gone: nothing of before is sent afterwards (SAFE-262)
@@ -74,7 +75,7 @@ private:
         bool pending = false;
         bool ever_sent = false;
         bool missed_counted = false;
-        CanFrame frame;
+        Frame frame;
         Stamp stamp;
         Instant queued_at{};
         std::uint64_t order = 0;
@@ -92,8 +93,8 @@ private:
         unsigned count_ = 0, next_ = 0;
     };
     static Duration period(const Slot& slot) { return slot.rule.period > Duration{} ? slot.rule.period : default_period; }
-    Slot* find(const CanFrame& frame, std::size_t& refusals);
-    void put(const CanFrame& frame, Instant now, const Stamp& stamp);
+    Slot* find(const Frame& frame, std::size_t& refusals);
+    void put(const Frame& frame, Instant now, const Stamp& stamp);
     void refuse(std::size_t refusals, Instant now);
     bool too_soon(const Slot& slot, Instant now, const Stamp& stamp) const;
     Instant earliest(const Slot& slot) const;
@@ -113,5 +114,10 @@ private:
     Instant last_failure_{};
     std::uint64_t refused_ = 0, dropped_ = 0, missed_ = 0;
 };
+
+using TxPort = BasicTxPort<CanFrame>;
+using TelegramPort = BasicTxPort<Telegram>;  // the same for a serial line
+extern template class BasicTxPort<CanFrame>;
+extern template class BasicTxPort<Telegram>;
 
 }  // namespace batgw

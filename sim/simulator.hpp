@@ -9,6 +9,7 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -22,7 +23,8 @@ class SimulatedBattery {
 public:
     virtual ~SimulatedBattery() = default;
 
-    virtual void on_frame(const CanFrame& frame, Instant at) = 0;
+    virtual void on_frame(const CanFrame&, Instant) {}
+    virtual void on_bytes(std::span<const std::uint8_t>, Instant) {}  // of a serial protocol; answers are telegrams
     // Moves the pack on to `now`, sends what is due, says when it next wants to be called (> now). Early calls are harmless.
     virtual Instant on_tick(Instant now, Outbox& out) = 0;
     // One line of text control, for people and scripts ("current 5", "cell 9 3.66", "help"). The answer begins with "ok" or

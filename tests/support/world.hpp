@@ -28,8 +28,14 @@ struct Seen {
     CanFrame frame;
 };
 
+struct Written {
+    Instant at;
+    Telegram telegram;
+};
+
 struct WorldOptions {
     std::string battery = "byd-atto3", inverter = "byd-hvs";
+    std::string battery_facts = "  cells: 126\n  capacity_wh: 60480\n";
     std::string extra;                          // further sections of the configuration, YAML
     std::string battery_extra, inverter_extra;  // further keys, indented by two
     sim::BatteryChoice pack;
@@ -135,13 +141,15 @@ public:
     sim::Plant plant;
     Bridge bridge;
     std::vector<Seen> sent;
+    std::vector<Written> written;  // on a serial battery's line
 
 private:
     static Config load_config(const WorldOptions& o)
     {
-        const std::string text = "battery:\n  protocol: " + o.battery +
-            "\n  interface: can0\n  cells: 126\n  capacity_wh: 60480\n" + o.battery_extra +
-            "inverter:\n  protocol: " + o.inverter + "\n  interface: can1\n" + o.inverter_extra + o.extra;
+        const bool serial = find_battery_driver(o.battery)->serial.has_value();
+        const std::string text = "battery:\n  protocol: " + o.battery + "\n  interface: " + (serial ? "/dev/ttyUSB0" : "can0") +
+            "\n" + o.battery_facts + o.battery_extra + "inverter:\n  protocol: " + o.inverter + "\n  interface: can1\n" +
+            o.inverter_extra + o.extra;
         Loaded loaded =
             load(text, "world.yaml", {.batteries = battery_drivers(), .inverters = inverter_drivers()}, Definitions{});
         if (!loaded.config) throw std::invalid_argument{to_string(loaded.problems.front())};
@@ -152,8 +160,10 @@ private:
         Outbox out;
         if (now >= plant_wake_) plant_wake_ = plant.on_tick(now);
         if (now >= pack_wake_) pack_wake_ = pack->on_tick(now, out);
-        if (pack_cable)
+        if (pack_cable) {
             for (const CanFrame& f : out.frames()) bridge.on_frame(Side::battery, f, now, now);
+            for (const Telegram& t : out.telegrams()) bridge.on_bytes(t.bytes(), now, now);
+        }
         out.clear();
         if (now >= inverter_wake_) inverter_wake_ = inverter->on_tick(now, out);
         if (inverter_cable)
@@ -174,6 +184,15 @@ private:
                 if (side == Side::battery && pack_cable) pack->on_frame(*frame, now);
                 if (side == Side::inverter && inverter_cable) inverter->on_frame(*frame, now);
             }
+        while (const auto telegram = bridge.next_telegram(now)) {
+            if (bus_full[0]) {
+                bridge.blocked(Side::battery, now);
+                break;
+            }
+            bridge.sent(Side::battery, now);
+            written.push_back({now, *telegram});
+            if (pack_cable) pack->on_bytes(telegram->bytes(), now);
+        }
     }
 
     BusStatus bus_[2];
