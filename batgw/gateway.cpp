@@ -171,7 +171,9 @@ void Gateway::feed_watchdog(Instant now)
 void Gateway::on_timer()
 {
     timer_.answer();
-    turn(monotonic_now());
+    const Instant now = monotonic_now();
+    take_commands(now);
+    turn(now);
 }
 
 void Gateway::on_bell()
@@ -184,13 +186,19 @@ void Gateway::on_bell()
         bridge_.reconfigure(*config, now);
     }
     bridge_.outside_warnings(channels_.warnings.load());
+    take_commands(now);
+    turn(now);
+}
+
+// A command waits where its answer would not fit: every one is answered. The timer looks again.
+void Gateway::take_commands(Instant now)
+{
     Command command;
     bool answered = false;
-    while (channels_.commands.pop(command)) {
+    while (channels_.results.room() && channels_.commands.pop(command)) {
         channels_.results.push(bridge_.on_command(command, now));
         answered = true;
     }
-    turn(now);
     if (answered) channels_.outside.ring();
 }
 

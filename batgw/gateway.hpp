@@ -45,6 +45,7 @@ private:
 
     void turn(Instant now);  // judge, tick, send, arm the timer
     void flush(Port& port, Instant now);
+    void take_commands(Instant now);
     void publish(Instant now);
     void look_at_clock();
     void be_ready(Instant now);

@@ -65,6 +65,8 @@ public:
         tail_.store(tail + 1, std::memory_order_release);
         return true;
     }
+    // For the writer: the next push() will not be refused.
+    bool room() const { return head_.load(std::memory_order_relaxed) - tail_.load(std::memory_order_acquire) < N; }
     std::uint64_t lost() const { return lost_.load(std::memory_order_relaxed); }
 
 private:
