@@ -1,5 +1,7 @@
 #include "conf/checks.hpp"
 
+#include "model/interface_name.hpp"
+
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -22,19 +24,19 @@ bool has_control(std::string_view text)
 
 std::optional<Complaint> check_interface(std::string_view text)
 {
-    const std::string allowed = "a CAN interface of 1 to 15 characters such as can0, or virtual:NAME";
-    if (text.starts_with('/')) return Complaint{"serial lines are not available in this version", allowed};
+    if (parse_interface(text)) return std::nullopt;
+    if (text.starts_with("virtual:"))
+        return Complaint{fmt::format("'{}' does not name a virtual bus", text), "virtual: and 1 to 32 of A-Z a-z 0-9 _ . -"};
+    constexpr std::string_view port =
+        "/dev/NAME, usb:VENDOR:PRODUCT in four hex digits each, usb:VENDOR:PRODUCT:SERIAL, or a socket such as usb:1-1.3";
     if (text.starts_with("waveshare:") || text.starts_with("slcan:"))
-        return Complaint{"serial CAN adapters are not available in this version", allowed};
-    if (text.starts_with("virtual:")) {
-        const std::string_view name = text.substr(8);
-        if (name.empty() || name.size() > 32 || !only(name, "_.-"))
-            return Complaint{fmt::format("'{}' does not name a virtual bus", text), "virtual: and 1 to 32 of A-Z a-z 0-9 _ . -"};
-        return std::nullopt;
-    }
-    if (text.empty() || text.size() > 15 || !only(text, "_.-") || text == "." || text == "..")
-        return Complaint{fmt::format("'{}' cannot be an interface", text), allowed};
-    return std::nullopt;
+        return Complaint{fmt::format("'{}' does not name the port of an adapter", text),
+            fmt::format("{}; behind it @BAUD, 9600..2000000, where the adapter is not at its usual rate", port)};
+    if (text.starts_with("usb:") || text.starts_with('/'))
+        return Complaint{fmt::format("'{}' does not name a serial port", text), std::string{port}};
+    return Complaint{fmt::format("'{}' cannot be an interface", text),
+        "a CAN interface of 1 to 15 characters such as can0, waveshare:PORT or slcan:PORT, a serial port such as /dev/ttyUSB0 or "
+        "usb:1a86:7523, or virtual:NAME"};
 }
 
 std::optional<Complaint> check_topic(std::string_view text)

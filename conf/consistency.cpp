@@ -1,6 +1,7 @@
 // Values that are good alone but not together (SAFE-042, SAFE-060, SAFE-062, SAFE-075 and common sense).
 #include "conf/draft.hpp"
 #include "model/chemistry.hpp"
+#include "model/interface_name.hpp"
 
 #include <fmt/format.h>
 
@@ -242,11 +243,49 @@ void check_battery(Checker& c, const Draft& d)
         "this battery does not tell: cells, or voltage_min_v and voltage_max_v");
 }
 
+// The same device file or USB device, with whatever is behind it.
+bool same_port(const std::string& a, const std::string& b)
+{
+    const auto one = parse_interface(a);
+    const auto other = parse_interface(b);
+    return one && other && !one->port.text.empty() && one->port.text == other->port.text;
+}
+
 void check_buses(Checker& c, const Draft& d)
 {
-    const bool same = !d.config.battery.interface.empty() && d.config.battery.interface == d.config.inverter.interface;
+    const std::string& battery = d.config.battery.interface;
+    const std::string& inverter = d.config.inverter.interface;
+    const bool same = (!battery.empty() && battery == inverter) || same_port(battery, inverter);
     c.require(!same, {"inverter.interface", "battery.interface"},
-        fmt::format("{} is the bus of both battery and inverter", shown(d.config.inverter.interface)), "two different buses");
+        fmt::format("{} is the bus of both battery and inverter", shown(inverter)), "two different buses");
+}
+
+// What a protocol is spoken on, and whether a bit rate makes sense there.
+void check_line(Checker& c, std::string_view interface_key, std::string_view bitrate_key, const std::string& interface,
+    bool has_bitrate, std::string_view protocol, const std::optional<SerialLine>& serial)
+{
+    const auto name = parse_interface(interface);
+    if (!name) return;
+    const bool is_line = name->kind == InterfaceKind::serial;
+    c.require(is_line || !serial, {interface_key},
+        fmt::format("{} is no serial line, and {} wants one", shown(interface), protocol),
+        "a serial port: /dev/NAME or usb:VENDOR:PRODUCT");
+    c.require(!is_line || serial.has_value(), {interface_key},
+        fmt::format("{} is a serial line, and {} is spoken on CAN", shown(interface), protocol),
+        "a CAN bus: can0, or waveshare: or slcan: before the port of an adapter");
+    c.require(!is_line || !serial || !has_bitrate, {bitrate_key},
+        fmt::format("a serial line has no bit rate of a CAN bus; {} runs at {} baud", protocol, serial ? serial->baud : 0),
+        "leave it out");
+}
+
+void check_lines(Checker& c, const Draft& d)
+{
+    const BatteryConfig& b = d.config.battery;
+    const InverterConfig& i = d.config.inverter;
+    if (d.battery != nullptr)
+        check_line(c, "battery.interface", "battery.bitrate", b.interface, b.bitrate.has_value(), b.protocol, d.battery->serial);
+    if (d.inverter != nullptr)
+        check_line(c, "inverter.interface", "inverter.bitrate", i.interface, i.bitrate.has_value(), i.protocol, std::nullopt);
 }
 
 void check_mqtt(Checker& c, const MqttConfig& m)
@@ -300,6 +339,7 @@ void check_consistency(Draft& draft)
 {
     Checker c{draft};
     check_buses(c, draft);
+    check_lines(c, draft);
     check_battery(c, draft);
     check_contactors(c, draft);
     check_cells(c);

@@ -149,7 +149,7 @@ constexpr Key bit_rate(std::string_view name, Field)
 {
     Key k{.name = name,
         .kind = KeyKind::choice,
-        .help = "bit/s; batgw then sets the rate and brings the link up (CAP_NET_ADMIN)",
+        .help = "bit/s of a CAN bus; batgw then sets the rate and brings the link up (CAP_NET_ADMIN)",
         .choices = bit_rates};
     k.get = [](const Config& c) -> KeyValue {
         const std::optional<std::uint32_t> rate = Field{}(c);
@@ -160,7 +160,7 @@ constexpr Key bit_rate(std::string_view name, Field)
             static_cast<std::size_t>(std::find(bit_rates.begin(), bit_rates.end(), std::get<std::string>(v)) - bit_rates.begin());
         Field{}(c) = bit_rate_numbers[i];
     };
-    return k.otherwise("the link as it stands").needs_restart();
+    return k.otherwise("500000 with an adapter; can0: the link as it stands").needs_restart();
 }
 
 // x of the file's unit in thousandths, y a fraction.
@@ -265,7 +265,7 @@ constexpr auto pmin = Looser::profile_min;
 // clang-format off
 constexpr Key table[] = {
     text("battery.protocol", BATGW_FIELD(battery.protocol), nullptr, "a battery protocol as `batgw list` prints it", "what the battery speaks").no_default().needs_restart(),
-    text("battery.interface", BATGW_FIELD(battery.interface), check_interface, "CAN interface, or virtual:NAME", "the bus the battery is on").no_default().needs_restart(),
+    text("battery.interface", BATGW_FIELD(battery.interface), check_interface, "can0, waveshare:PORT, slcan:PORT, virtual:NAME; PORT for a battery on a serial line", "the bus or line the battery is on").no_default().needs_restart(),
     bit_rate("battery.bitrate", BATGW_FIELD(battery.bitrate)),
     number("battery.max_charge_w", 0, 100'000, BATGW_FIELD(battery.max_charge), "ceiling; the broker can only go lower. Must be written where the battery states no limits of its own"),
     number("battery.max_discharge_w", 0, 100'000, BATGW_FIELD(battery.max_discharge), "ceiling, likewise"),
@@ -280,7 +280,7 @@ constexpr Key table[] = {
     later("battery2", "{}", "a second pack"),
 
     text("inverter.protocol", BATGW_FIELD(inverter.protocol), nullptr, "an inverter protocol as `batgw list` prints it", "what the inverter expects").no_default().needs_restart(),
-    text("inverter.interface", BATGW_FIELD(inverter.interface), check_interface, "CAN interface, or virtual:NAME", "the bus the inverter is on").no_default().needs_restart(),
+    text("inverter.interface", BATGW_FIELD(inverter.interface), check_interface, "can0, waveshare:PORT, slcan:PORT, virtual:NAME", "the bus the inverter is on").no_default().needs_restart(),
     bit_rate("inverter.bitrate", BATGW_FIELD(inverter.bitrate)),
     options("inverter.options"),
 

@@ -3,6 +3,7 @@
 #include "conf/draft.hpp"
 #include "conf/effective.hpp"
 #include "model/chemistry.hpp"
+#include "model/interface_name.hpp"
 
 #include <fmt/format.h>
 
@@ -268,11 +269,19 @@ private:
         BatteryConfig& b = config().battery;
         if (!draft_.is_written("battery.charge_w")) b.charge = b.max_charge;
         if (!draft_.is_written("battery.discharge_w")) b.discharge = b.max_discharge;
+        default_bitrate(b.interface, b.bitrate);
+        default_bitrate(config().inverter.interface, config().inverter.bitrate);
         SafetyConfig& s = config().safety;
         const bool may_be_alone = s.inverter_link.black_start || s.inverter_link.information_only;
         if (may_be_alone && !draft_.is_written("safety.inverter_link.lost_open_after_s"))
             s.inverter_link.lost_open_after = for_ever;  // SAFE-181
         observe_if_untried();
+    }
+    // Nobody else sets up an adapter, and nearly all of these protocols run at this rate.
+    static void default_bitrate(const std::string& interface, std::optional<std::uint32_t>& bitrate)
+    {
+        const auto name = parse_interface(interface);
+        if (name && is_adapter(name->kind) && !bitrate) bitrate = adapter_bitrate;
     }
     // SAFE-308: a driver that was tried less than required only observes.
     void observe_if_untried()

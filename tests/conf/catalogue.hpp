@@ -70,6 +70,21 @@ inline const BatteryDriverInfo poor_pack{.name = "poor-pack",
     .cell_key = {},
     .sensor_key = {}};
 
+// On a serial line.
+inline const BatteryDriverInfo line_pack{.name = "line-pack",
+    .models = "made up for tests",
+    .serial = SerialLine{.baud = 9600},
+    .profile = full_profile(),
+    .make = nullptr,
+    .adjust = nullptr,
+    .options = {},
+    .messages = {},
+    .receives = {},
+    .sends = {},
+    .values = {},
+    .cell_key = {},
+    .sensor_key = {}};
+
 inline const InverterDriverInfo rich_inverter{.name = "rich-inverter",
     .models = "made up for tests",
     .verified = Verification::bench,
@@ -93,16 +108,17 @@ inline const InverterDriverInfo quiet_inverter{.name = "quiet-inverter",
     .sends = {},
     .values = {}};
 
-// All of them.
+// One real driver of each kind, and the made-up ones: what is expected in a file does not change with every new driver.
 inline DriverCatalogue catalogue()
 {
+    static const DriverCatalogue real{.batteries = battery_drivers(), .inverters = inverter_drivers()};
     static const auto batteries = [] {
-        std::vector<const BatteryDriverInfo*> all{battery_drivers().begin(), battery_drivers().end()};
-        all.insert(all.end(), {&rich_pack, &poor_pack});
+        std::vector<const BatteryDriverInfo*> all{real.battery("byd-atto3")};
+        all.insert(all.end(), {&rich_pack, &poor_pack, &line_pack});
         return all;
     }();
     static const auto inverters = [] {
-        std::vector<const InverterDriverInfo*> all{inverter_drivers().begin(), inverter_drivers().end()};
+        std::vector<const InverterDriverInfo*> all{real.inverter("byd-hvs")};
         all.insert(all.end(), {&rich_inverter, &quiet_inverter});
         return all;
     }();
