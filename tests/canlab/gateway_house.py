@@ -122,20 +122,24 @@ def publish(topic, payload):
     subprocess.run(["mosquitto_pub", "-p", str(PORT), "-t", f"{TOPIC}/{topic}", "-m", payload], check=True)
 
 
-def configuration(bitrate=None):
-    rate = f"\n  bitrate: {bitrate}" if bitrate else ""
+def keys(lines, indent):
+    """Lines of a configuration, indented."""
+    return "".join(f"{' ' * indent}{line}\n" for line in lines)
+
+
+def configuration(battery="byd-atto3", inverter="byd-hvs", battery_interface="can0", inverter_interface="can1", bitrate=None,
+                  battery_keys=("cells: 126", "capacity_wh: 60480"), inverter_options=("ready_s: 1",), safety=()):
+    """A house that starts and ramps as fast as the rules let it. `battery_keys`, `inverter_options`, `safety`: further lines."""
+    rate = (f"bitrate: {bitrate}",) if bitrate else ()
+    options = "  options:\n" + keys(inverter_options, 4) if inverter_options else ""
     return f"""
 battery:
-  protocol: byd-atto3
-  interface: can0{rate}
-  cells: 126
-  capacity_wh: 60480
-inverter:
-  protocol: byd-hvs
-  interface: can1{rate}
-  options:
-    ready_s: 1
-mqtt:
+  protocol: {battery}
+  interface: {battery_interface}
+{keys((*rate, *battery_keys), 2)}inverter:
+  protocol: {inverter}
+  interface: {inverter_interface}
+{keys(rate, 2)}{options}mqtt:
   host: 127.0.0.1
   port: {PORT}
   reconnect_s: 2
@@ -149,15 +153,36 @@ safety:
   contactors:
     boot_inhibit_s: 1
     valid_s: 1
-"""
+{keys(safety, 2)}"""
 
 
-def charge_limit(data):
-    return int.from_bytes(data[6:8], "big")
+EXTENDED = 0x80000000  # in the identifiers that an Ear hears: one of 29 bits
 
 
-def discharge_limit(data):
-    return int.from_bytes(data[4:6], "big")
+class Limits:
+    """Where an inverter protocol has its current limits: the frame, and how to read both, in steps of 0.1 A."""
+
+    def __init__(self, can_id, charge, discharge):
+        self.can_id, self.charge, self.discharge = can_id, charge, discharge
+
+    def charges(self, data):
+        return self.charge(data) > 0
+
+    def discharges(self, data):
+        return self.discharge(data) > 0
+
+    def zero(self, data):
+        return self.charge(data) == 0 and self.discharge(data) == 0
+
+
+def word(data, at, order="little"):
+    return int.from_bytes(data[at : at + 2], order)
+
+
+BYD_HVS = Limits(0x110, lambda d: word(d, 6, "big"), lambda d: word(d, 4, "big"))
+PYLONTECH_LV = Limits(0x351, lambda d: word(d, 2), lambda d: word(d, 4))
+PYLONTECH_HV = Limits(0x4220 | EXTENDED, lambda d: word(d, 4) - 30000, lambda d: abs(word(d, 6) - 30000))
+charge_limit, discharge_limit = BYD_HVS.charge, BYD_HVS.discharge
 
 
 def simulator(kind, protocol, interface, *commands):
@@ -180,20 +205,19 @@ def list_until(subscriber, topic, payload, limit=3):
     return [m for m in list(subscriber.messages) if m[2] == f"{TOPIC}/{topic}" and m[3] == payload]
 
 
-
-
 class House:
-    """Broker, subscriber, pack and inverter, running; the gateway is started by the suite."""
+    """Broker, subscriber, pack and inverter, running; the gateway is started by the suite. The pack and the inverter are told the lines
+    of `pack` and `inverter` after their protocol."""
 
-    def __init__(self, pack_interface, inverter_interface, text):
+    def __init__(self, pack_interface, inverter_interface, text, pack=("byd-atto3",), inverter=("byd-hvs", "power 3000")):
         os.makedirs(f"{WORK}/state", exist_ok=True)
         with open(f"{WORK}/batgw.yaml", "w") as f:
             f.write(text)
         self.battery_bus, self.inverter_bus = Ear(pack_interface), Ear(inverter_interface)
         self.broker = Broker()
         self.subscriber = Subscriber()
-        self.pack = simulator("battery", "byd-atto3", pack_interface)
-        self.inverter = simulator("inverter", "byd-hvs", inverter_interface, "power 3000")
+        self.pack = simulator("battery", pack[0], pack_interface, *pack[1:])
+        self.inverter = simulator("inverter", inverter[0], inverter_interface, *inverter[1:])
         self.gateways = []
 
     def start_gateway(self):
