@@ -92,12 +92,26 @@ CommandResult Bridge::on_command(const Command& command, Instant now)
 {
     dirty_ = true;
     CommandResult result = operator_.apply(command, now);
-    if (operator_.take_close_request() && !judge_.request_close(now)) {
+    const bool close = operator_.take_close_request();
+    if (close && verdict().contactors.state == ContactorState::closed) {
+        result.code = CommandCode::unchanged;
+    } else if (close && !judge_.request_close(now)) {
+        operator_.refuse_close();
         result.code = CommandCode::guard_failed;
-        result.text.assign(to_string(verdict().waiting));
+        result.text.assign("contactors cannot close now");
+        result.guard = closing_guard();
+        result.status = operator_.state();
     }
     result.answered = now;
     return result;
+}
+
+// What stands in the way of a closing: that there is nothing to close now, or a guard of SAFE-141.
+Text<24> Bridge::closing_guard() const
+{
+    const ContactorState state = verdict().contactors.state;
+    const bool may_close = state == ContactorState::init || state == ContactorState::open;
+    return Text<24>{may_close ? to_string(verdict().waiting) : to_string(state)};
 }
 
 void Bridge::reconfigure(const Config& config, Instant now)
@@ -174,7 +188,9 @@ void Bridge::speak(Instant now)
     }
     if (now >= inverter_wake_) {
         out.clear();
-        inverter_wake_ = inverter_->on_tick(now, {.verdict = verdict(), .battery = battery_->state()}, out);
+        const std::uint64_t overtaken = std::get<TxPort>(port(Side::inverter).out).overtaken();
+        inverter_wake_ =
+            inverter_->on_tick(now, {.verdict = verdict(), .battery = battery_->state(), .overtaken = overtaken}, out);
         queue(Side::inverter, out, now);
     }
 }
@@ -200,7 +216,11 @@ Instant Bridge::wake() const
 std::optional<CanFrame> Bridge::next_frame(Side side, Instant now)
 {
     auto* const out = std::get_if<TxPort>(&port(side).out);
-    return out != nullptr ? out->next(now, stamp()) : std::nullopt;
+    if (out == nullptr) return std::nullopt;
+    const std::uint64_t overtaken = out->overtaken();
+    const auto frame = out->next(now, stamp());
+    if (side == Side::inverter && out->overtaken() != overtaken) inverter_wake_ = now;
+    return frame;
 }
 
 std::optional<Telegram> Bridge::next_telegram(Instant now)

@@ -79,6 +79,7 @@ private:
     };
     Port& port(Side side) { return ports_[static_cast<std::size_t>(side)]; }
     const Port& port(Side side) const { return ports_[static_cast<std::size_t>(side)]; }
+    Text<24> closing_guard() const;
     void judge(Instant now);
     void speak(Instant now);
     void queue(Side side, const Outbox& outbox, Instant now);

@@ -470,6 +470,8 @@ constexpr BatteryProfile make_profile()
     const auto provide = [&p](SignalId id, Duration period, Duration max_age) { p.signals[index(id)] = {true, period, max_age}; };
     provide(SignalId::contactor, contactors.period, 3s);
     provide(SignalId::current, measurements.period, 1s);
+    // Without it nothing tells whether the limits are obeyed: it ends both directions like the limits and the voltage themselves.
+    p.signals[index(SignalId::current)].at_once = true;
     provide(SignalId::voltage, measurements.period, 2s);
     provide(SignalId::cell_voltage_max, cell_extremes.period, 5s);
     provide(SignalId::cell_voltage_min, cell_extremes.period, 5s);

@@ -133,6 +133,8 @@ private:
     std::array<std::optional<Instant>, slot_count> due_{};   // next beat of the cyclic ones
     std::optional<Limits> limits_sent_;                      // since we began to talk
     std::optional<Instant> extra_at_;                        // the last 0x110 out of its cycle
+    std::uint64_t overtaken_ = 0;
+    bool limits_lost_ = false;  // the last 0x110 never got out
 };
 
 Driver::Driver(const Options& o)
@@ -303,6 +305,8 @@ void Driver::look(const InverterView& view, Instant now)
 
     look_at_window(view.verdict);
     limits_ = limits_now(view.verdict);
+    if (view.overtaken != overtaken_) limits_lost_ = true;
+    overtaken_ = view.overtaken;
     override_ = soc_override(view.verdict);
     if (const auto s = b.soc.last()) shown_.soc = *s;
     if (override_) shown_.soc = *override_;
@@ -379,6 +383,7 @@ void Driver::remember(Slot slot, const CanFrame& f, Instant now)
     last_[slot] = now;
     if (slot == slot_limits) {
         limits_sent_ = limits_;
+        limits_lost_ = false;
         state_.sent_voltage_max.set(*window_max(f), now, f.id);
         state_.sent_voltage_min.set(*window_min(f), now, f.id);
         state_.sent_charge_limit.set(*charge_limit(f), now, f.id);
@@ -420,7 +425,7 @@ bool Driver::limit_fell() const
 {
     if (!limits_sent_) return false;
     const auto fell = [](std::int64_t before, std::int64_t after) { return after < before && (before - after) * 100 >= before; };
-    return fell(limits_sent_->charge, limits_.charge) || fell(limits_sent_->discharge, limits_.discharge);
+    return limits_lost_ || fell(limits_sent_->charge, limits_.charge) || fell(limits_sent_->discharge, limits_.discharge);
 }
 
 // When 0x110 may go out of its cycle. Only asked after one was sent.

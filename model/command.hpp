@@ -66,6 +66,7 @@ struct CommandResult {
     CommandKind kind{};
     CommandCode code = CommandCode::internal;
     Text<120> text;
+    Text<24> guard;  // of guard_failed: what stands in the way
     Text<64> id;
     std::uint64_t ticket = 0;
     Instant received{}, answered{};

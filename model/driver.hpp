@@ -112,7 +112,8 @@ struct SignalProfile {
     bool provided = false;
     Duration period{};  // zero: not documented
     std::optional<Duration>
-        max_age;  // tighter than the class floor, or the number to use where the period is not known; <= class ceiling
+        max_age;           // tighter than the class floor, or the number to use where the period is not known; <= class ceiling
+    bool at_once = false;  // a lost measurement takes its limits to zero without a ramp (SAFE-023)
 };
 
 struct BatteryProfile {
@@ -162,6 +163,8 @@ protected:
 struct InverterView {
     const Verdict& verdict;
     const BatteryState& battery;
+    // Counts frames that were given up because a lower verdict came before the bus took them: what they said was never told.
+    std::uint64_t overtaken = 0;
 };
 
 class InverterDriver {

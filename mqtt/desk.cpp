@@ -62,7 +62,13 @@ CommandDesk::Outcome CommandDesk::on_message(const Received& received, const Ope
     outcome.is_command = true;
     ParsedCommand parsed = parse_command(*name, received.payload, received.retained, rules_);
     const ReplyTo reply = reply_to(received);
-    Result result{.id = parsed.id, .command = parsed.name, .code = CommandCode::ok, .text = {}, .status = status, .duration = {}};
+    Result result{.id = parsed.id,
+        .command = parsed.name,
+        .code = CommandCode::ok,
+        .text = {},
+        .guard = {},
+        .status = status,
+        .duration = {}};
 
     const Refusal* refusal = parsed.refusal();
     outcome.retained = refusal && refusal->code == CommandCode::retained;
@@ -106,8 +112,13 @@ void CommandDesk::on_result(const CommandResult& r, const Moment& moment, std::v
     const auto p = std::find_if(pending_.begin(), pending_.end(), [&](const Pending& one) { return one.ticket == r.ticket; });
     if (p == pending_.end()) return;  // answered already, as too late
     const std::string_view text = p->echo.empty() ? r.text.view() : std::string_view{p->echo};
-    answer(
-        {.id = p->id, .command = p->name, .code = r.code, .text = text, .status = r.status, .duration = r.answered - p->received},
+    answer({.id = p->id,
+               .command = p->name,
+               .code = r.code,
+               .text = text,
+               .guard = r.guard.view(),
+               .status = r.status,
+               .duration = r.answered - p->received},
         p->reply, moment, out);
     publish_status(r.status, out);
     pending_.erase(p);

@@ -27,6 +27,11 @@ std::string result_json(const Result& r, const Moment& moment)
     j.key("ok").boolean(r.code == CommandCode::ok || r.code == CommandCode::unchanged);
     j.key("code").string(to_string(r.code));
     j.key("text").string(r.text);
+    if (!r.guard.empty()) {
+        j.key("guards").open('[');
+        j.string(r.guard);
+        j.close(']');
+    }
     j.key("status").raw(status_json(r.status));
     j.key("time").string(utc_text(moment.wall_ms));
     j.key("duration_ms").milli(std::max<std::int64_t>(0, r.duration.count()), 1);

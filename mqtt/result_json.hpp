@@ -16,6 +16,7 @@ struct Result {
     std::string_view id, command;
     CommandCode code = CommandCode::internal;
     std::string_view text;
+    std::string_view guard;  // of guard_failed
     OperatorState status;
     Duration duration{};  // from reception to acceptance or refusal
 };

@@ -158,6 +158,7 @@ void Operator::set(const Command& command, Instant now)
     case CommandKind::discharge: state_.discharge = command.on; break;
     case CommandKind::pause: state_.paused = command.on; break;
     case CommandKind::contactor:
+        open_before_ = state_.contactors_open;
         state_.contactors_open = !command.on;
         close_requested_ = command.on;
         break;
@@ -263,6 +264,8 @@ bool Operator::take_close_request()
     close_requested_ = false;
     return requested;
 }
+
+void Operator::refuse_close() { state_.contactors_open = open_before_; }
 
 void Operator::publish()
 {

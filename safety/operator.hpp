@@ -36,6 +36,8 @@ public:
     const OperatorState& state() const { return state_; }
     // True once after a `close` command.
     bool take_close_request();
+    // The judge said no: the command changed nothing.
+    void refuse_close();
 
     static constexpr Duration shortest_time_to_live = 5s, longest_time_to_live = 86400s;
 
@@ -67,7 +69,7 @@ private:
     Bounds charge_bounds_, discharge_bounds_;
     Limit charge_, discharge_;
     OperatorState state_;
-    bool close_requested_ = false;
+    bool close_requested_ = false, open_before_ = false;
 };
 
 }  // namespace batgw

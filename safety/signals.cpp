@@ -113,7 +113,8 @@ PlausibleRange plausible_range(const PackFacts& facts, Power max_charge, Power m
     PlausibleRange r;
     if (facts.voltage_min) r.voltage_min = std::max(r.voltage_min, share(75_pct, *facts.voltage_min));
     if (facts.voltage_max) r.voltage_max = std::min(r.voltage_max, share(125_pct, *facts.voltage_max));
-    r.power_max = share(200_pct, std::max(max_charge, max_discharge));
+    // Ceilings of 0 W forbid the current, they do not make it implausible.
+    if (const Power most = std::max(max_charge, max_discharge); most > Power{}) r.power_max = share(200_pct, most);
     return r;
 }
 
@@ -200,7 +201,7 @@ void SignalWatch::follow(Channel& c, bool measurement, Duration max_age, Instant
 void SignalWatch::follow_all(const BatteryState& b, Instant now)
 {
     const auto one = [&](SignalId id, const auto& reading) {
-        follow(channel(id), is_measurement(id), reading.max_age(), reading.at(), now);
+        follow(channel(id), is_measurement(id) && !profile_[id].at_once, reading.max_age(), reading.at(), now);
     };
     one(SignalId::voltage, b.voltage);
     one(SignalId::current, b.current);

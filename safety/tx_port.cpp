@@ -114,6 +114,7 @@ void BasicTxPort<Frame>::check(Slot& slot, Instant now, const Stamp& newest)
     const bool late = now - slot.queued_at > period(slot);
     if (!late && !unfounded && !superseded) return;
     slot.pending = false;
+    if (superseded) ++overtaken_;
     if (late || failing_since_) {
         ++dropped_;
         return;

@@ -52,9 +52,10 @@ public:
     bool muted() const { return muted_; }
     bool ever_sent() const { return ever_sent_; }
     std::optional<Instant> last_success() const { return ever_sent_ ? std::optional{last_success_} : std::nullopt; }
-    bool refusing(Instant now) const;  // three refusals of one id within 10 s (SAFE-006)
-    bool starved(Instant now) const;   // a message has not got out for three of its periods (SAFE-263)
-    bool dead(Instant now) const;      // tried for 10 s without any success (SAFE-263)
+    bool refusing(Instant now) const;                       // three refusals of one id within 10 s (SAFE-006)
+    bool starved(Instant now) const;                        // a message has not got out for three of its periods (SAFE-263)
+    bool dead(Instant now) const;                           // tried for 10 s without any success (SAFE-263)
+    std::uint64_t overtaken() const { return overtaken_; }  // frames given up for a lower verdict
     // Writes what this port counted since start: refused, dropped, missed.
     void fill(TrafficCounters& counters) const;
 
@@ -112,7 +113,7 @@ private:
     Instant last_success_{};
     std::optional<Instant> failing_since_;
     Instant last_failure_{};
-    std::uint64_t refused_ = 0, dropped_ = 0, missed_ = 0;
+    std::uint64_t refused_ = 0, dropped_ = 0, missed_ = 0, overtaken_ = 0;
 };
 
 using TxPort = BasicTxPort<CanFrame>;

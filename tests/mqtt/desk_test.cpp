@@ -143,6 +143,14 @@ TEST_CASE("each code is told")
     CHECK(code() == "rate_limited");
 }
 
+TEST_CASE("a refusal by a guard names it")
+{
+    // MQTT-051
+    const std::string with = result_json({.command = "contactor", .code = CommandCode::guard_failed, .guard = "battery_data"}, {});
+    CHECK(with.find(R"("guards":["battery_data"])") != std::string::npos);
+    CHECK(result_json({.command = "contactor", .code = CommandCode::ok}, {}).find("guards") == std::string::npos);
+}
+
 TEST_CASE("ping comes back with its payload, reduced to what JSON can carry")
 {
     Desk d;

@@ -255,6 +255,12 @@ TEST_CASE("operator: open is kept until close, and close is a request that is ta
     CHECK_FALSE(op.state().contactors_open);
     CHECK(op.take_close_request());
     CHECK_FALSE(op.take_close_request());
+    // A close that the judge refused changes nothing.
+    op.apply(switched(CommandKind::contactor, false), t0);
+    op.apply(switched(CommandKind::contactor, true), t0);
+    REQUIRE(op.take_close_request());
+    op.refuse_close();
+    CHECK(op.state().contactors_open);
     // An open withdraws a close that nobody has taken yet.
     op.apply(switched(CommandKind::contactor, true), t0);
     op.apply(switched(CommandKind::contactor, false), t0);

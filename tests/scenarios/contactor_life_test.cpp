@@ -38,6 +38,24 @@ bool closed(World& w) { return w.pack->connection() == sim::Connection::closed; 
 
 }  // namespace
 
+TEST_CASE("contactor life: a close command that is refused changes nothing, also not later")
+{
+    // MQTT-051, SAFE-142
+    World w;
+    w.start_up();
+    const CommandResult closed_already = w.command(contactor(true));
+    CHECK(closed_already.code == CommandCode::unchanged);
+    w.command(contactor(false));
+    const CommandResult too_soon = w.command(contactor(true));
+    CHECK(too_soon.code == CommandCode::guard_failed);
+    CHECK(too_soon.guard.view() == "OPENING");
+    CHECK(too_soon.status.contactors_open);
+    REQUIRE(w.run_until([&] { return open(w) && w.verdict().contactors.state == ContactorState::open; }, 30s));
+    w.run(300s);
+    CHECK(open(w));
+    CHECK(w.verdict().waiting == Waiting::operator_);
+}
+
 TEST_CASE("contactor life: opened on command without load, closed again on command only")
 {
     // SAFE-153, SAFE-158

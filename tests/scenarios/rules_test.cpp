@@ -86,6 +86,19 @@ TEST_CASE("alive frames alone do not keep a measurement fresh")
     CHECK(w.has(FaultId::sig_stale));
 }
 
+TEST_CASE("without the measured current of an Atto 3 both limits are zero at once, not after a ramp")
+{
+    // SAFE-023, as its protocol page asks
+    World w;
+    w.start_up();
+    w.pack->command("stop 444");
+    w.run(850ms);
+    CHECK_FALSE(w.verdict().charge.is_zero());
+    w.run(300ms);
+    CHECK(w.verdict().charge.is_zero());
+    CHECK(w.verdict().discharge.is_zero());
+}
+
 TEST_CASE("frames that waited too long refresh nothing")
 {
     // SAFE-232
@@ -151,6 +164,34 @@ TEST_CASE("a full transmit queue: after release no frame is older than one perio
             CHECK(s.frame.data[6] == 0);
             CHECK(s.frame.data[7] == 0);
         }
+}
+
+TEST_CASE("a lower limit that a still lower verdict overtook in a full queue is told as soon as the queue takes something")
+{
+    // SAFE-091, SAFE-263
+    World w;
+    w.start_up();
+    const auto told = [&] { return *w.last(Side::inverter, 0x110); };
+    const CanFrame full = told();
+    const auto limit = [&](Power power) {
+        Command c;
+        c.kind = CommandKind::max_charge;
+        c.charge_power = power;
+        w.command(c);
+    };
+    w.sent.clear();
+    REQUIRE(w.run_until([&] { return w.last(Side::inverter, 0x110).has_value(); }, 10s));
+    w.run(200ms);
+    w.bus_full[1] = true;
+    limit(5_kW);
+    w.run(20ms);
+    limit(4990_W);  // less than one percent more: by itself no reason to speak before the beat
+    w.bus_full[1] = false;
+    w.run(300ms);
+    CHECK(told().data != full.data);
+    const int deciamps = told().data[6] << 8 | told().data[7];
+    const Current most = w.verdict().charge.current();
+    CHECK(deciamps == most.down_in(100));
 }
 
 TEST_CASE("bus-off: what waited is thrown away, and the first frame afterwards is of the newest verdict")
