@@ -44,7 +44,14 @@ tidy: ## clang-tidy over the program
 	@cmake --preset dev --log-level=WARNING >/dev/null
 	@tools/tidy
 
-cover: ## line coverage, and its bar
+cover: ## line coverage of judge and drivers by their own tests, and its bar
+	@tools/install-packages check
+	@$(call configure_and_build,coverage) -t tests_core
+	@find build/coverage -name '*.gcda' -delete
+	@tools/run-tests coverage -L core -LE long
+	@tools/coverage
+
+cover-all: ## line coverage of every room by all tests
 	@tools/install-packages check
 	@$(call configure_and_build,coverage)
 	@find build/coverage -name '*.gcda' -delete
@@ -90,4 +97,4 @@ help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 16
 
 .NOTPARALLEL:
-.PHONY: quick demo test check asan tsan tidy cover fuzz long bench format format-check traceability install clean help check-steps
+.PHONY: quick demo test check asan tsan tidy cover cover-all fuzz long bench format format-check traceability install clean help check-steps
