@@ -20,7 +20,7 @@ std::variant<TxPort, TelegramPort> way_out(const BatteryDriverInfo& battery)
 Bridge::Bridge(const Config& config, const BatteryDriverInfo& battery, const InverterDriverInfo& inverter, Instant start,
     const std::optional<OperatorState>& restored)
     : battery_info_{battery},
-      inverter_info_{inverter},
+      inverter_traffic_{inverter.traffic(config.inverter)},
       tick_{config.safety.tick},
       started_{start},
       battery_{battery.make({.config = config.battery,
@@ -35,7 +35,8 @@ Bridge::Bridge(const Config& config, const BatteryDriverInfo& battery, const Inv
           .inverter_verified = inverter.verified,
           .inverter_name = inverter.name,
           .start = start}},
-      ports_{Port{.out = way_out(battery), .rate_since = start}, Port{.out = TxPort{inverter.sends}, .rate_since = start}}
+      ports_{
+          Port{.out = way_out(battery), .rate_since = start}, Port{.out = TxPort{inverter_traffic_.sends}, .rate_since = start}}
 {
     if (restored) operator_.restore(*restored);
 }
@@ -70,7 +71,7 @@ void Bridge::on_bytes(std::span<const std::uint8_t> bytes, Instant received, Ins
 
 bool Bridge::sent_by_us(Side side, const CanFrame& frame) const
 {
-    const auto rules = side == Side::battery ? battery_info_.sends : inverter_info_.sends;
+    const auto rules = side == Side::battery ? battery_info_.sends : inverter_traffic_.sends;
     return std::any_of(
         rules.begin(), rules.end(), [&](const TxRule& r) { return r.id == frame.id && r.extended == frame.extended; });
 }

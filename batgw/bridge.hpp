@@ -89,7 +89,7 @@ private:
     void measure_rates(Port& port, Instant now);
 
     const BatteryDriverInfo& battery_info_;
-    const InverterDriverInfo& inverter_info_;
+    InverterTraffic inverter_traffic_;
     Duration tick_;
     Instant started_;
     std::unique_ptr<BatteryDriver> battery_;

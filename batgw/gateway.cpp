@@ -78,11 +78,12 @@ Gateway::Gateway(event_base* base, Setup setup, Channels& channels)
             .serial = setup_.battery->serial,
             .receives = setup_.battery->receives,
             .sends = setup_.battery->sends});
+    const InverterTraffic traffic = setup_.inverter->traffic(config.inverter);
     open(Side::inverter,
         {.interface = config.inverter.interface,
             .bitrate = config.inverter.bitrate,
-            .receives = setup_.inverter->receives,
-            .sends = setup_.inverter->sends});
+            .receives = traffic.receives,
+            .sends = traffic.sends});
 }
 
 Gateway::~Gateway() = default;

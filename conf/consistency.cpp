@@ -288,6 +288,15 @@ void check_lines(Checker& c, const Draft& d)
         check_line(c, "inverter.interface", "inverter.bitrate", i.interface, i.bitrate.has_value(), i.protocol, std::nullopt);
 }
 
+void check_inverter_options(Checker& c, const Draft& d)
+{
+    if (d.inverter == nullptr || d.inverter->objection == nullptr) return;
+    const auto objection = d.inverter->objection(d.config.inverter.options);
+    if (!objection) return;
+    const std::string key = fmt::format("inverter.options.{}", objection->option);
+    c.require(false, {key, "inverter.protocol"}, std::string{objection->what}, std::string{objection->allowed});
+}
+
 void check_mqtt(Checker& c, const MqttConfig& m)
 {
     const bool secret = !m.password.empty() || !m.password_file.empty();
@@ -339,6 +348,7 @@ void check_consistency(Draft& draft)
 {
     Checker c{draft};
     check_buses(c, draft);
+    check_inverter_options(c, draft);
     check_lines(c, draft);
     check_battery(c, draft);
     check_contactors(c, draft);

@@ -218,6 +218,17 @@ struct BatteryDriverInfo {
     std::string_view cell_key, sensor_key;
 };
 
+// Options that do not go together: the one to blame, what is wrong with it, what would do.
+struct Objection {
+    std::string_view option, what, allowed;
+};
+
+// What an inverter driver reads and sends under one configuration.
+struct InverterTraffic {
+    std::span<const RxRule> receives;
+    std::span<const TxRule> sends;
+};
+
 struct InverterDriverInfo {
     std::string_view name;
     std::string_view models;
@@ -229,6 +240,15 @@ struct InverterDriverInfo {
     std::span<const RxRule> receives;
     std::span<const TxRule> sends;
     std::span<const InverterValue> values;
+    // What is wrong with options that are good alone but not together. Null: all go together.
+    std::optional<Objection> (*objection)(const Options&) = nullptr;
+    // Of a protocol whose identifiers depend on an option: the part of `receives` and `sends` that is in use. Null: all of them.
+    InverterTraffic (*in_use)(const InverterConfig&) = nullptr;
+
+    InverterTraffic traffic(const InverterConfig& config) const
+    {
+        return in_use != nullptr ? in_use(config) : InverterTraffic{receives, sends};
+    }
 };
 
 // How conf and the command line find drivers without including them.

@@ -136,12 +136,13 @@ void run(const InverterDriverInfo& info, Input in)
     InverterConfig config;
     config.options = options_of(info.options);
     const auto driver = info.make(config);
+    const InverterTraffic traffic = info.traffic(config);
     Instant now{std::chrono::hours{1} + 1us};
     Outbox out;
     Verdict verdict;
     BatteryState battery;
     while (!in.empty()) {
-        driver->on_frame(in.frame(info.receives), now);
+        driver->on_frame(in.frame(traffic.receives), now);
         const std::uint8_t flags = in.byte();
         ++verdict.sequence;
         verdict.at = now;
@@ -169,7 +170,7 @@ void run(const InverterDriverInfo& info, Input in)
         battery.temperature_min.set(Temperature::from_milli((a - 100) * 1000), now);
         out.clear();
         const Instant next = driver->on_tick(now, {.verdict = verdict, .battery = battery}, out);
-        check_sent(out, info.sends);
+        check_sent(out, traffic.sends);
         demand(next > now);
         for (const InverterValue& v : info.values) (void)v.milli(driver->state(), now);
         now += (flags & 0x80U) != 0 ? in.pause() : std::min<Duration>(next - now, 1s);

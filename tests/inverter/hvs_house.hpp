@@ -1,4 +1,4 @@
-// A BYD HVS driver alone in virtual time, with a verdict and a battery that the test shapes.
+// An inverter driver alone in virtual time, with a verdict and a battery that the test shapes.
 #pragma once
 
 #include "inverter/registry.hpp"
@@ -17,12 +17,12 @@
 
 namespace batgw::test {
 
-// "151#0100000000000000"; dots between bytes are for the eye.
+// "151#0100000000000000"; dots between bytes are for the eye. An identifier of 29 bits has eight digits.
 inline CanFrame frame(std::string_view text)
 {
     const auto hash = text.find('#');
     if (hash == std::string_view::npos) throw std::invalid_argument{"no '#' in frame: " + std::string{text}};
-    CanFrame f{.id = 0, .extended = false, .len = 0, .data = {}};
+    CanFrame f{.id = 0, .extended = hash == 8, .len = 0, .data = {}};
     std::from_chars(text.data(), text.data() + hash, f.id, 16);
     std::string hex;
     for (const char c : text.substr(hash + 1))
@@ -35,7 +35,9 @@ inline CanFrame frame(std::string_view text)
 inline std::string text(const CanFrame& f)
 {
     constexpr std::string_view digits = "0123456789ABCDEF";
-    std::string s{digits[f.id >> 8 & 0xF], digits[f.id >> 4 & 0xF], digits[f.id & 0xF], '#'};
+    std::string s;
+    for (int shift = f.extended ? 28 : 8; shift >= 0; shift -= 4) s += digits[f.id >> shift & 0xF];
+    s += '#';
     for (std::size_t i = 0; i < f.len; ++i) s += {digits[f.data[i] >> 4], digits[f.data[i] & 0xF]};
     return s;
 }
@@ -65,10 +67,10 @@ struct Sent {
 class House {
 public:
     using Changes = std::vector<std::pair<std::string_view, OptionValue>>;
-    explicit House(const Changes& changes = {})
+    explicit House(const Changes& changes = {}, std::string_view protocol = "byd-hvs") : info{*find_inverter_driver(protocol)}
     {
         InverterConfig config;
-        config.protocol = "byd-hvs";
+        config.protocol = protocol;
         config.options = default_options(info);
         for (const auto& [name, value] : changes) config.options.set(name, value);
         driver = info.make(config);
@@ -161,7 +163,7 @@ public:
         return all;
     }
 
-    const InverterDriverInfo& info = *find_inverter_driver("byd-hvs");
+    const InverterDriverInfo& info;
     Instant now{std::chrono::hours{5} + 271828us};  // not zero: a forgotten start time shows
     Instant judged = now;
     Instant wake = now;
