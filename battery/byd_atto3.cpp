@@ -4,6 +4,7 @@
 #include "battery/byd_atto3_diagnostics.hpp"
 #include "battery/byd_atto3_layout.hpp"
 #include "battery/byd_atto3_pages.hpp"
+#include "battery/values.hpp"
 #include "model/chemistry.hpp"
 #include "model/driver.hpp"
 
@@ -362,24 +363,9 @@ void adjust(const BatteryConfig& config, SafetyConfig& safety)
     k.link_synthetic = true;
 }
 
-template <auto Member>
-std::optional<std::int64_t> milli(const BatteryState& state, Instant now)
-{
-    const auto value = (state.*Member).fresh(now);
-    return value ? std::optional{value->milli()} : std::nullopt;
-}
-template <auto Member>
-std::optional<std::int64_t> kilo_milli(const BatteryState& state, Instant now)  // Wh shown as kWh
-{
-    const auto value = milli<Member>(state, now);
-    return value ? std::optional{*value / 1000} : std::nullopt;
-}
-std::optional<std::int64_t> cell_delta(const BatteryState& state, Instant now)
-{
-    const auto low = milli<&BatteryState::cell_voltage_min>(state, now),
-               high = milli<&BatteryState::cell_voltage_max>(state, now);
-    return low && high ? std::optional{*high - *low} : std::nullopt;
-}
+using battery_values::cell_delta;
+using battery_values::kilo_milli;
+using battery_values::milli;
 
 // clang-format off
 // Keys, units and decimals that users of dgwynne/batgw know (MQTT-024).

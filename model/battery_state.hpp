@@ -101,15 +101,18 @@ using SensorTemperatures = Array<Temperature, 32>;
 
 // One module of a tower whose master speaks for all.
 struct Module {
+    std::uint8_t address = 0;  // as the battery counts them, from 1; there may be gaps
     Reading<Voltage> voltage;
     Reading<Current> current;  // positive charges
     Reading<Percent> soc, soh;
     Reading<Voltage> cell_voltage_min, cell_voltage_max;
-    Reading<Temperature> temperature_min, temperature_max, temperature_mos;
+    Reading<Temperature> temperature_min, temperature_max, temperature_mos, temperature_heater;
     Reading<Current> charge_limit_current, discharge_limit_current;
     Reading<bool> charge_switch, discharge_switch;  // MOSFETs, true: conducting
-    Reading<Count> cycles;
+    Reading<Count> cycles, balancing, alarms;       // balancing: so many cells; alarms: warnings and faults that it shows
     Reading<Energy> energy_in, energy_out;
+    Text<8> firmware;
+    Text<16> serial;  // personal: for no log, and only whole
 };
 inline constexpr std::size_t modules_max = 16;
 
@@ -129,6 +132,8 @@ struct BatteryState {
     Reading<Current> charge_limit_current, discharge_limit_current;    // likewise, of batteries that state currents
     Reading<Voltage> charge_voltage_wanted, discharge_voltage_wanted;  // of batteries that ask for set points
     Reading<bool> charge_allowed, discharge_allowed;                   // permission flags, where declared
+    Reading<bool> charge_requested,
+        full_charge_requested;  // what the battery asks the inverter for: it is (nearly) empty; to be charged full once
     Reading<ContactorFeedback> contactor;
     Reading<Insulation> insulation;
     Reading<bool> insulation_measured;  // false: the monitor is off, `insulation` says nothing
@@ -177,7 +182,8 @@ struct BatteryState {
         discharge_limit_current.set_max_age(age[SignalId::discharge_limit]);
         charge_voltage_wanted.set_max_age(age[SignalId::charge_limit]);
         discharge_voltage_wanted.set_max_age(age[SignalId::discharge_limit]);
-        for (auto* r : {&charge_allowed, &discharge_allowed}) r->set_max_age(age[SignalId::flags]);
+        for (auto* r : {&charge_allowed, &discharge_allowed, &charge_requested, &full_charge_requested})
+            r->set_max_age(age[SignalId::flags]);
         contactor.set_max_age(age[SignalId::contactor]);
         insulation.set_max_age(age[SignalId::insulation]);
         insulation_measured.set_max_age(age[SignalId::insulation]);

@@ -168,11 +168,18 @@ struct Extended {
     std::uint32_t id;
 };
 
+// Identifiers in a row that carry the same layout, such as one for each module of a tower.
+struct Row {
+    std::uint32_t first;
+    std::uint8_t count;
+};
+
 // What is known of how a frame comes: zero period means not documented.
 template <class... S>
 struct Message {
     std::uint32_t id;
     bool extended = false;
+    std::uint8_t count = 1;  // identifiers in a row, from `id`
     std::uint8_t len;
     std::string_view name;
     std::chrono::milliseconds period;
@@ -197,9 +204,15 @@ struct Message {
     {
         extended = true;
     }
+    consteval Message(Row row, std::uint8_t len_, std::string_view name_, std::chrono::milliseconds period_, S... s)
+        : Message{row.first, len_, name_, period_, s...}
+    {
+        count = row.count;
+    }
 
     constexpr bool matches(const CanFrame& f) const { return f.id == id && f.len == len && f.extended == extended; }
-    constexpr CanFrame blank() const { return {.id = id, .extended = extended, .len = len}; }
+    // `n`: which of a row, from 0.
+    constexpr CanFrame blank(unsigned n = 0) const { return {.id = id + n, .extended = extended, .len = len}; }
 
 private:
     template <class T>
@@ -236,6 +249,12 @@ struct MessageView {
     std::string_view name;
     std::chrono::milliseconds period;
     std::span<const SignalView> signals;
+    std::uint8_t count = 1;  // identifiers in a row that carry this layout, from `id`
+
+    constexpr bool carried_by(std::uint32_t frame_id, bool frame_extended) const
+    {
+        return frame_extended == extended && frame_id >= id && frame_id - id < count;
+    }
 };
 
 template <class Tag>
@@ -250,6 +269,6 @@ template <const auto& M>
 inline constexpr auto signal_views = std::apply(
     [](const auto&... s) { return std::array<SignalView, sizeof...(s)>{view(s)...}; }, M.signals);
 template <const auto&... M>
-inline constexpr std::array message_views{MessageView{M.id, M.extended, M.len, M.name, M.period, signal_views<M>}...};
+inline constexpr std::array message_views{MessageView{M.id, M.extended, M.len, M.name, M.period, signal_views<M>, M.count}...};
 
 }  // namespace batgw
