@@ -238,7 +238,8 @@ void check_battery(Checker& c, const Draft& d)
         c.require(profile.states_limits || d.is_written(key), {key}, "missing",
             "this battery states no limits of its own: 0..100000 W");
     const BatteryConfig& b = d.config.battery;
-    const bool known = b.cells || profile[SignalId::cells].provided || (b.voltage_min && b.voltage_max);
+    const bool tells = profile[SignalId::cells].provided || profile.wants_cell_count;
+    const bool known = b.cells || tells || (b.voltage_min && b.voltage_max);
     c.require(known || c.any_bad({"battery.voltage_min_v", "battery.voltage_max_v"}), {"battery.cells"}, "missing",
         "this battery does not tell: cells, or voltage_min_v and voltage_max_v");
 }

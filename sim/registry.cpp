@@ -2,6 +2,7 @@
 
 #include "sim/byd_atto3_pack.hpp"
 #include "sim/byd_hvs_inverter.hpp"
+#include "sim/deye_pack.hpp"
 
 #include <array>
 
@@ -11,6 +12,8 @@ namespace {
 constexpr std::array batteries{
     BatteryKind{"byd-atto3", "BYD Atto 3 pack of 126 LFP cells, 150 Ah; other counts by choice",
         [](const BatteryChoice& c) -> std::unique_ptr<SimulatedBattery> { return std::make_unique<BydAtto3Pack>(c); }},
+    BatteryKind{"deye", "tower of two Deye modules of 16 LFP cells, 100 Ah each; other counts by choice",
+        [](const BatteryChoice& c) -> std::unique_ptr<SimulatedBattery> { return std::make_unique<DeyePack>(c); }},
 };
 constexpr std::array inverters{
     InverterKind{"byd-hvs", "hybrid inverter set to BYD Battery-Box Premium HVS",

@@ -76,7 +76,8 @@ public:
 
 // How to make one. `seed`: the only source of chance.
 struct BatteryChoice {
-    unsigned cells = 0;  // 0: what the protocol's usual pack has
+    unsigned cells = 0;    // in series; 0: what the protocol's usual pack has
+    unsigned modules = 0;  // in parallel, where there can be several; likewise
     std::optional<Percent> soc{};
     std::optional<Temperature> temperature{};
     std::uint64_t seed = 1;

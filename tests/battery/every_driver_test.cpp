@@ -117,7 +117,7 @@ TEST_CASE("every battery: its declaration is complete and without contradiction"
         std::set<std::uint32_t> declared, received, sent;
         for (const MessageView& m : info->messages) {
             CHECK(m.len <= 8);
-            CHECK(declared.insert(m.id).second);
+            for (std::uint32_t n = 0; n < m.count; ++n) CHECK(declared.insert(m.id + n).second);
         }
         for (const RxRule& r : info->receives) {
             CHECK(declared.contains(r.id));
@@ -126,7 +126,8 @@ TEST_CASE("every battery: its declaration is complete and without contradiction"
         for (const TxRule& r : info->sends) {  // SAFE-006
             CHECK(declared.contains(r.id));
             CHECK(sent.insert(r.id).second);
-            CHECK_FALSE(received.contains(r.id));
+            // What others may send as well is heard, and is no conflict (SAFE-185); never anything that decides.
+            if (r.carries_verdict) CHECK_FALSE(received.contains(r.id));
             CHECK(r.min_spacing > 0ms);
             CHECK(r.period > r.min_spacing);
         }
@@ -231,11 +232,12 @@ TEST_CASE("every battery: positive current charges")
     for (const auto* info : battery_drivers()) {
         CAPTURE(info->name);
         Case c{*info};
+        const bool commanded = info->profile.contactor_mode == ContactorMode::bms_command;
         c.run(2s);
-        c.bench.order = ContactorOrder::close;
+        if (commanded) c.bench.order = ContactorOrder::close;
         c.run(20s);
         REQUIRE(c.pack->connection() == sim::Connection::closed);
-        CHECK(c.state().phase == ContactorPhase::closed);
+        if (commanded) CHECK(c.state().phase == ContactorPhase::closed);
         c.bench.order = ContactorOrder::keep;
         for (const Current i : {10_A, -10_A}) {
             c.pack->set_current(i);
@@ -245,6 +247,7 @@ TEST_CASE("every battery: positive current charges")
         }
         c.pack->set_current(0_A);
         c.run(1s);
+        if (!commanded) continue;
         c.bench.order = ContactorOrder::open;
         c.run(10s);
         CHECK(c.pack->connection() == sim::Connection::open);
@@ -415,6 +418,10 @@ TEST_CASE("every battery: a frame that is missing takes only its own signals wit
             check(s.temperature_max, w.temperature_max);
             check(s.charge_limit, w.charge_limit);
             check(s.discharge_limit, w.discharge_limit);
+            check(s.charge_limit_current, w.charge_limit_current);
+            check(s.discharge_limit_current, w.discharge_limit_current);
+            check(s.charge_allowed, w.charge_allowed);
+            check(s.discharge_allowed, w.discharge_allowed);
             check(s.contactor, w.contactor);
             check(s.insulation, w.insulation);
         }
@@ -442,6 +449,8 @@ TEST_CASE("every battery: with bits flipped at random no reading leaves its phys
             CHECK(within(s.temperature_max, Temperature::from_milli(-50'000), 120_degC));
             CHECK(within(s.charge_limit, 0_W, 400_kW));
             CHECK(within(s.discharge_limit, 0_W, 400_kW));
+            CHECK(within(s.charge_limit_current, 0_A, 1000_A));
+            CHECK(within(s.discharge_limit_current, 0_A, 1000_A));
             return true;
         });
     }
@@ -460,11 +469,15 @@ TEST_CASE("every battery: a log stretched to three times its length is no freshe
         });
         Bench slow{info->name};
         const Instant t0 = slow.now;
+        const Duration longest = 3 * (info->profile[SignalId::current].period + info->profile[SignalId::current].period / 10);
+        bool known = false;
         for (const auto& [at, f] : log) {
             slow.now = t0 + 3 * (at - log.front().first);
             slow.hear(f);
-            CHECK(slow.state().current.age(slow.now) <= 3 * 110ms);
+            known = known || slow.state().current.last();
+            if (known) CHECK(slow.state().current.age(slow.now) <= longest);
         }
+        CHECK(known);
         slow.now += 10s;
         CHECK_FALSE(slow.state().current.is_fresh(slow.now));
     }
