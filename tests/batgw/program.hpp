@@ -2,6 +2,8 @@
 // end.
 #pragma once
 
+#include "tests/support/program_path.hpp"
+
 #include <doctest/doctest.h>
 
 #include <chrono>
@@ -62,13 +64,13 @@ public:
         std::vector<char*> argv{const_cast<char*>("batgw")};
         for (const auto& a : arguments) argv.push_back(const_cast<char*>(a.c_str()));
         argv.push_back(nullptr);
-        const std::string out = folder_.file("out"), err = folder_.file("err");
+        const std::string program = program_path(), out = folder_.file("out"), err = folder_.file("err");
         pid_ = ::fork();
         if (pid_ != 0) return;
         ::dup2(::open("/dev/null", O_RDONLY), 0);
         ::dup2(::open(out.c_str(), O_WRONLY | O_CREAT | O_TRUNC, 0600), 1);
         ::dup2(::open(err.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_APPEND, 0600), 2);
-        ::execv(BATGW_PROGRAM, argv.data());
+        ::execv(program.c_str(), argv.data());
         ::_exit(127);
     }
     ~Program()
