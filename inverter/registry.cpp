@@ -1,7 +1,7 @@
 #include "inverter/registry.hpp"
 
 // Every inverter driver, one line each: X(name) stands for `const InverterDriverInfo name_driver`.
-#define BATGW_INVERTER_DRIVERS(X) X(byd_hvs) X(pylontech_hv)
+#define BATGW_INVERTER_DRIVERS(X) X(byd_hvs) X(pylontech_hv) X(pylontech_lv)
 
 namespace batgw {
 

@@ -1,0 +1,186 @@
+#include "inverter/pylontech_lv_teller.hpp"
+
+#include <algorithm>
+
+namespace batgw::pylontech_lv {
+namespace {
+
+constexpr Percent soc_full = 100_pct, soc_empty = 0_pct, full_enough = 97_pct;  // 97 %: the maker's
+constexpr Percent force_hysteresis = 5_pct;
+
+}  // namespace
+
+void Teller::identify(const PackFacts& pack, std::string_view maker_name, std::string_view battery_name)
+{
+    if (identified_) return;
+    identified_ = true;
+    const Voltage nominal = pack.voltage_nominal.value_or((*pack.voltage_max + *pack.voltage_min) / 2);
+    told_.identity.capacity = (*pack.energy_rated / nominal).value_or(Charge{});
+    told_.identity.maker.assign(maker_name);
+    told_.identity.battery.assign(battery_name);
+}
+
+// The last good measurement stands where there is no fresh one: 0 V or 0 % would be a lie, and the limits are zero then.
+void Teller::look(const InverterView& view, bool running, Instant now)
+{
+    const BatteryState& b = view.battery;
+    Measured& m = told_.measured;
+    if (const auto v = b.voltage.last()) m.voltage = *v;
+    voltage_fresh_ = b.voltage.is_fresh(now) && m.voltage > Voltage{};
+    // A current nobody measures is told as none: the protocol has no code for "not known", and the last one would be a claim.
+    m.current = b.current.fresh(now).value_or(Current{});
+    if (const auto t = b.temperature_max.last()) m.temperature_max = *t;
+    if (const auto t = b.temperature_min.last()) m.temperature_min = *t;
+    const TemperatureStep half = (m.temperature_max - m.temperature_min) / 2;
+    m.temperature_avg = b.temperature_avg.fresh(now).value_or(m.temperature_min + half);
+    m.soh = b.soh.last().value_or(100_pct);  // as the maker's text wants it
+    m.energy_in = b.energy_in.last();
+    m.energy_out = b.energy_out.last();
+    m.cycles = b.cycles.last().value_or(Count{}).in(1000);
+    look_at_cells(view, now);
+
+    told_.limits = limits_now(view.verdict, running);
+    const auto override_ = soc_override(view.verdict);
+    const Percent measured = b.soc.last().value_or(Percent{});
+    m.soc = override_.value_or(std::min(measured, options_.soc_cap));
+    soc_true_ = m.soc == measured;
+
+    look_at_requests(view, now);
+    look_at_modules(view);
+    Direction stopped = told_.limits.charge == 0 ? Direction::charge : Direction::none;
+    if (told_.limits.discharge == 0) stopped = stopped | Direction::discharge;
+    told_.alarms = alarms_of(view.verdict.faults,
+        {.stopped = stopped,
+            .alarm_stops_both = profile_.alarm_stops_both,
+            .temperature_min = m.temperature_min,
+            .temperature_max = m.temperature_max});
+}
+
+// Design limits get the margin, a voltage that the battery itself asks for does not (SAFE-114). A window that the margin would
+// close goes out without it; one that is none leaves the last one standing.
+void Teller::look_at_window(const Verdict& v)
+{
+    if (!v.voltage_max || !v.voltage_min) return;
+    const std::int64_t own_max = v.voltage_max->down_in(wire_step_milli), own_min = v.voltage_min->up_in(wire_step_milli);
+    const Voltage upper = v.voltage_max_asked ? *v.voltage_max : *v.voltage_max - options_.margin;
+    const Window inside{upper.down_in(wire_step_milli), (*v.voltage_min + options_.margin).up_in(wire_step_milli), own_max};
+    const Window whole{own_max, own_min, own_max};
+    if (inside.sane())
+        window_ = inside;
+    else if (whole.sane())
+        window_ = whole;
+}
+
+void Teller::look_at_cells(const InverterView& view, Instant now)
+{
+    const BatteryState& b = view.battery;
+    Measured& m = told_.measured;
+    const auto number = [now](const Reading<Count>& r) {
+        const auto n = r.fresh(now);
+        return n ? std::optional{n->in(1000)} : std::nullopt;
+    };
+    m.cell_voltage_max = b.cell_voltage_max.last();
+    m.cell_voltage_min = b.cell_voltage_min.last();
+    // An inverter that always reads these bytes would take 0 for a dead cell.
+    const auto cells = static_cast<std::int64_t>(view.verdict.pack.cells.value_or(0));
+    if (profile_.tail == Tail::cells && (!m.cell_voltage_max || !m.cell_voltage_min) && cells > 0)
+        m.cell_voltage_max = m.cell_voltage_min = m.voltage / cells;
+    m.cell_max_number = number(b.cell_max_number);
+    m.cell_min_number = number(b.cell_min_number);
+
+    look_at_sensors(b, now);
+}
+
+void Teller::look_at_sensors(const BatteryState& b, Instant now)
+{
+    Measured& m = told_.measured;
+    m.coldest_number = m.hottest_number = std::nullopt;
+    const auto sensors = b.temperatures.fresh(now);
+    std::optional<Temperature> coldest, hottest;
+    for (std::size_t i = 0; sensors && i < std::min(sensors->count, SensorTemperatures::capacity); ++i) {
+        const auto t = (*sensors)[i];
+        if (!t) continue;
+        if (!coldest || *t < *coldest) {
+            coldest = t;
+            m.coldest_number = static_cast<std::int64_t>(i) + 1;
+        }
+        if (!hottest || *t > *hottest) {
+            hottest = t;
+            m.hottest_number = static_cast<std::int64_t>(i) + 1;
+        }
+    }
+}
+
+void Teller::look_at_modules(const InverterView& view)
+{
+    const auto& modules = view.battery.modules;
+    const auto told = static_cast<std::int64_t>(modules.size());
+    const std::int64_t all = options_.modules > 0 ? options_.modules : std::max<std::int64_t>(told, 1);
+    const auto off = [&](const Reading<bool> Module::*which) {
+        return std::min<std::int64_t>(all, std::count_if(modules.begin(), modules.end(), [which](const Module& m) {
+            const auto on = (m.*which).last();
+            return on && !*on;
+        }));
+    };
+    const bool there = view.verdict.battery_link;
+    told_.modules = {.online = there ? all : 0,
+        .blocking_charge = told_.limits.charge == 0 ? all : off(&Module::charge_switch),
+        .blocking_discharge = told_.limits.discharge == 0 ? all : off(&Module::discharge_switch),
+        .offline = there ? 0 : all};
+}
+
+// Never while charging is not allowed. Several inverters charge from the grid when asked: all of it is off unless configured.
+void Teller::look_at_requests(const InverterView& view, Instant now)
+{
+    const bool charge = told_.limits.charge > 0;
+    const auto soc = view.battery.soc.fresh(now);
+    if (!soc || *soc >= options_.force_soc + force_hysteresis)
+        forcing_ = false;
+    else if (*soc <= options_.force_soc)
+        forcing_ = true;
+    const bool wanted = options_.force_soc > Percent{} && charge;
+    const auto& lowest = view.verdict.voltage_min;
+    if (!full_at_ || (soc && *soc >= full_enough)) full_at_ = now;
+    told_.requests = {.charge_enable = charge,
+        .discharge_enable = told_.limits.discharge > 0,
+        .force_charge_1 = wanted && voltage_fresh_ && lowest && told_.measured.voltage < *lowest,
+        .force_charge_2 = wanted && forcing_,
+        .full_charge = charge && options_.full_charge_after > Duration{} && now - *full_at_ >= options_.full_charge_after};
+}
+
+Limits Teller::limits_now(const Verdict& v, bool running) const
+{
+    Limits l;
+    if (running) {
+        if (!v.charge.is_zero()) l.charge = std::min(v.charge.current(), profile_.most).down_in(wire_step_milli);
+        if (!v.discharge.is_zero()) l.discharge = std::min(v.discharge.current(), profile_.most).down_in(wire_step_milli);
+    }
+    l.discharge_voltage = std::clamp(
+        window_->min, profile_.discharge_voltage_min.in(wire_step_milli), profile_.discharge_voltage_max.in(wire_step_milli));
+    l.charge_voltage = charge_voltage_now(l.charge > 0);
+    return l;
+}
+
+// A charge voltage below the battery's own makes some inverters discharge it to get there, whatever the limits say. So it is
+// never below the present voltage, as far as the battery itself may go; and where charging is stopped it is not above either. Of
+// a voltage that nobody knows any more nothing is concluded.
+std::int64_t Teller::charge_voltage_now(bool charging) const
+{
+    const Window& w = *window_;
+    if (!voltage_fresh_) return w.max;
+    const std::int64_t present = told_.measured.voltage.up_in(wire_step_milli);
+    return std::clamp(present, charging ? w.max : w.min + 1, w.own_max);
+}
+
+// SAFE-113. The judge says in which blocked direction current flows; we add only that the limit on the wire is really zero.
+std::optional<Percent> Teller::soc_override(const Verdict& v) const
+{
+    if (!options_.soc_clamp) return std::nullopt;
+    const bool charge = covers(v.override_soc, Direction::charge) && told_.limits.charge == 0;
+    const bool discharge = covers(v.override_soc, Direction::discharge) && told_.limits.discharge == 0;
+    if (charge && (!discharge || v.high_cause)) return soc_full;
+    if (discharge) return soc_empty;
+    return std::nullopt;
+}
+
+}  // namespace batgw::pylontech_lv
