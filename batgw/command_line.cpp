@@ -47,6 +47,10 @@ int run_command_line(int argc, char** argv)
     demo_command->add_option("--for", demo.duration, "stop by itself after this time: 20s, 5m, 1h")->type_name("TIME");
     demo_command->add_option("--battery", demo.battery, "battery protocol")->capture_default_str();
     demo_command->add_option("--inverter", demo.inverter, "inverter protocol")->capture_default_str();
+    const auto adapters = CLI::IsMember({"waveshare", "slcan"});
+    demo_command->add_option("--battery-adapter", demo.battery_adapter, "CAN of the battery through an adapter, played too")
+        ->check(adapters);
+    demo_command->add_option("--inverter-adapter", demo.inverter_adapter, "likewise, of the inverter")->check(adapters);
     demo_command->add_option("--seed", demo.seed, "seed of the simulated hardware")->capture_default_str();
     demo_command->add_flag("--real-times", demo.real_times, "keep the waiting times of a real start");
     demo_command->add_flag("--print-config", demo.print_configuration, "print the configuration the demo uses and exit");
@@ -56,7 +60,13 @@ int run_command_line(int argc, char** argv)
     auto* sim_command = app.add_subcommand("sim", "a simulated battery or inverter on a bus");
     sim_command->add_option("KIND", sim.kind, "battery or inverter")->required()->check(CLI::IsMember({"battery", "inverter"}));
     sim_command->add_option("PROTOCOL", sim.protocol, "as in the configuration")->required();
-    sim_command->add_option("--interface", sim.interface, "CAN interface")->required()->type_name("BUS");
+    sim_command
+        ->add_option("--interface", sim.interface,
+            "as in the configuration; or the far end of a serial port, played on a pseudo-terminal that the gateway then finds "
+            "at\n"
+            "PATH: pty:PATH, and with a CAN adapter on it waveshare:pty:PATH or slcan:pty:PATH")
+        ->required()
+        ->type_name("BUS");
     sim_command->add_option("--cable", sim.cable, "socket that stands for the DC cable between a battery and an inverter")
         ->type_name("PATH");
     sim_command->add_option("--for", sim.duration, "stop by itself after this time")->type_name("TIME");

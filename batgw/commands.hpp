@@ -22,8 +22,9 @@ int run_gateway(const RunOptions& options);          // batgw
 
 struct DemoOptions {
     std::string battery = "byd-atto3", inverter = "byd-hvs";
-    std::string duration;     // "20s", "5m"; empty: until Ctrl-C
-    bool real_times = false;  // the waiting times of a real start instead of short ones
+    std::string battery_adapter, inverter_adapter;  // "waveshare", "slcan"; empty: a bus inside the process
+    std::string duration;                           // "20s", "5m"; empty: until Ctrl-C
+    bool real_times = false;                        // the waiting times of a real start instead of short ones
     bool print_configuration = false;
     bool plain = false;  // one line a second instead of a live screen
     unsigned seed = 1;

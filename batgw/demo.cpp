@@ -1,5 +1,6 @@
-// batgw demo: the real gateway, thread for thread, between a simulated pack and a simulated inverter on in-process buses, with a
-// real broker. Only the hardware is made up.
+// batgw demo: the real gateway, thread for thread, between a simulated pack and a simulated inverter, with a real broker. Buses
+// are inside the process, or pseudo-terminals with the far end of a serial line or adapter played on them. Only the hardware is
+// made up.
 #include "batgw/commands.hpp"
 #include "batgw/demo_broker.hpp"
 #include "batgw/demo_screen.hpp"
@@ -14,6 +15,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <csignal>
 #include <cstdio>
 #include <cstdlib>
@@ -34,17 +36,70 @@ safety:
     valid_s: 1
 )";
 
-std::string configuration(const DemoOptions& options, const std::string& directory, std::uint16_t port)
+// Lines of a section, indented.
+std::string indented(std::string_view lines, std::size_t depth)
+{
+    std::string out;
+    while (!lines.empty()) {
+        const std::string_view line = lines.substr(0, lines.find('\n'));
+        out += fmt::format("{:{}}{}\n", "", depth, line);
+        lines.remove_prefix(std::min(line.size() + 1, lines.size()));
+    }
+    return out;
+}
+
+// Where the two ends of one bus meet: inside the process, or at a pseudo-terminal.
+struct Ends {
+    std::string gateway, simulator;
+};
+Ends ends_of(std::string_view side, bool serial, const std::string& adapter, const std::string& directory)
+{
+    const std::string path = fmt::format("{}/{}", directory, side);
+    if (serial) return {path, "pty:" + path};
+    if (adapter.empty()) return {fmt::format("virtual:{}", side), fmt::format("virtual:{}", side)};
+    return {fmt::format("{}:{}", adapter, path), fmt::format("{}:pty:{}", adapter, path)};
+}
+
+struct DemoBuses {
+    DemoBuses(const DemoOptions& options, const std::string& directory)
+    {
+        const auto* driver = drivers().battery(options.battery);
+        const bool serial = driver != nullptr && driver->serial.has_value();
+        if (serial && !options.battery_adapter.empty())
+            throw std::invalid_argument{options.battery + " is spoken on a serial line: there is no CAN adapter"};
+        battery = ends_of("battery", serial, options.battery_adapter, directory);
+        inverter = ends_of("inverter", false, options.inverter_adapter, directory);
+    }
+    Ends battery, inverter;
+};
+
+// What the driver cannot know of the simulated pack.
+std::string battery_keys(const DemoOptions& options)
+{
+    std::string keys;
+    if (const auto* kind = sim::find_battery(options.battery)) keys = kind->configuration;
+    const auto* driver = drivers().battery(options.battery);
+    if (driver != nullptr && !driver->profile.states_limits && keys.find("max_charge_w") == std::string::npos)
+        keys += (keys.empty() ? "" : "\n") + std::string{"max_charge_w: 5000\nmax_discharge_w: 5000"};
+    return indented(keys, 2);
+}
+
+std::string inverter_keys(const DemoOptions& options)
+{
+    const auto* kind = sim::find_inverter(options.inverter);
+    if (options.real_times || kind == nullptr || kind->short_options.empty()) return {};
+    return "  options:\n" + indented(kind->short_options, 4);
+}
+
+std::string configuration(const DemoOptions& options, const DemoBuses& buses, const std::string& directory, std::uint16_t port)
 {
     return fmt::format(R"(# What `batgw demo` runs with.
 battery:
   protocol: {}
-  interface: virtual:battery
-  capacity_wh: 60480
-  cells: 126
-inverter:
+  interface: {}
+{}inverter:
   protocol: {}
-  interface: virtual:inverter
+  interface: {}
 {}mqtt:
   host: 127.0.0.1
   port: {}
@@ -54,8 +109,8 @@ log:
   level: warn
 state_directory: {}
 {})",
-        options.battery, options.inverter, options.real_times ? "" : "  options:\n    ready_s: 1\n", port, directory,
-        options.real_times ? "" : short_times);
+        options.battery, buses.battery.gateway, battery_keys(options), options.inverter, buses.inverter.gateway,
+        inverter_keys(options), port, directory, options.real_times ? "" : short_times);
 }
 
 class TemporaryDirectory {
@@ -94,9 +149,10 @@ std::shared_ptr<const Config> load_or_throw(const std::string& text)
 class Demo {
 public:
     explicit Demo(const DemoOptions& options)
-        : broker_{directory_.path()},
+        : buses_{options, directory_.path()},
+          broker_{directory_.path()},
           ear_{broker_.port()},
-          config_{load_or_throw(configuration(options, directory_.path(), broker_.port()))},
+          config_{load_or_throw(configuration(options, buses_, directory_.path(), broker_.port()))},
           base_{event_base_new()},
           pack_{sim::make_battery(options.battery, {.seed = options.seed})},
           inverter_{sim::make_inverter(options.inverter, {.seed = options.seed})},
@@ -109,18 +165,22 @@ public:
     // Returns the exit status.
     int run(std::optional<Duration> time)
     {
-        SimPort pack_port{base_.get(), config_->battery.interface, std::nullopt,
-            [this](const CanFrame& f, Instant at) { pack_->on_frame(f, at); },
-            [this](Instant now, Outbox& out) {
-                const Instant coupled = plant_->on_tick(now);
-                return std::min(coupled, pack_->on_tick(now, out));
-            },
-            quiet_, &hub_};
-        SimPort inverter_port{base_.get(), config_->inverter.interface, std::nullopt,
-            [this](const CanFrame& f, Instant at) { inverter_->on_frame(f, at); },
-            [this](Instant now, Outbox& out) { return inverter_->on_tick(now, out); }, quiet_, &hub_};
         const auto* battery = drivers().battery(config_->battery.protocol);
         const auto* inverter = drivers().inverter(config_->inverter.protocol);
+        SimPort pack_port{base_.get(), buses_.battery.simulator, battery->serial,
+            {.on_frame = [this](const CanFrame& f, Instant at) { pack_->on_frame(f, at); },
+                .on_bytes = [this](std::span<const std::uint8_t> bytes, Instant at) { pack_->on_bytes(bytes, at); },
+                .on_tick =
+                    [this](Instant now, Outbox& out) {
+                        const Instant coupled = plant_->on_tick(now);
+                        return std::min(coupled, pack_->on_tick(now, out));
+                    }},
+            quiet_, &hub_};
+        SimPort inverter_port{base_.get(), buses_.inverter.simulator, std::nullopt,
+            {.on_frame = [this](const CanFrame& f, Instant at) { inverter_->on_frame(f, at); },
+                .on_bytes = [](std::span<const std::uint8_t>, Instant) {},
+                .on_tick = [this](Instant now, Outbox& out) { return inverter_->on_tick(now, out); }},
+            quiet_, &hub_};
         Gateway gateway{base_.get(),
             {.config = config_, .battery = battery, .inverter = inverter, .service = &service_, .hub = &hub_}, channels_};
         gateway_ = &gateway;
@@ -187,6 +247,7 @@ private:
     }
 
     TemporaryDirectory directory_;
+    DemoBuses buses_;
     DemoBroker broker_;
     MqttEar ear_;
     std::shared_ptr<const Config> config_;
@@ -215,7 +276,8 @@ int run_demo(const DemoOptions& options)
         if (!time) throw std::invalid_argument{"--for wants a time like 20s, not '" + options.duration + "'"};
     }
     if (options.print_configuration) {
-        std::fputs(configuration(options, "/var/lib/batgw", 1883).c_str(), stdout);
+        const std::string directory = "/var/lib/batgw";
+        std::fputs(configuration(options, DemoBuses{options, directory}, directory, 1883).c_str(), stdout);
         return 0;
     }
     std::signal(SIGPIPE, SIG_IGN);

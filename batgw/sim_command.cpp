@@ -91,11 +91,15 @@ int run_battery(const SimOptions& options)
     std::optional<RemoteInverter> inverter;
     std::optional<sim::Plant> plant;
     if (cable) plant.emplace(*battery, inverter.emplace(*cable));
-    SimPort port{base.get(), options.interface, std::nullopt, [&](const CanFrame& f, Instant at) { battery->on_frame(f, at); },
-        [&](Instant now, Outbox& out) {
-            const Instant coupled = plant ? plant->on_tick(now) : end_of_time;
-            return std::min(coupled, battery->on_tick(now, out));
-        },
+    const auto* driver = drivers().battery(options.protocol);
+    SimPort port{base.get(), options.interface, driver != nullptr ? driver->serial : std::nullopt,
+        {.on_frame = [&](const CanFrame& f, Instant at) { battery->on_frame(f, at); },
+            .on_bytes = [&](std::span<const std::uint8_t> bytes, Instant at) { battery->on_bytes(bytes, at); },
+            .on_tick =
+                [&](Instant now, Outbox& out) {
+                    const Instant coupled = plant ? plant->on_tick(now) : end_of_time;
+                    return std::min(coupled, battery->on_tick(now, out));
+                }},
         log};
     run_for(base.get(), options,
         [&](std::string_view line) { return line == "status" ? battery->status() : battery->command(line); });
@@ -111,14 +115,17 @@ int run_inverter(const SimOptions& options)
     Lines log;
     std::optional<CableEnd> cable;
     if (!options.cable.empty()) cable.emplace(CableEnd::inverter_side(options.cable));
-    SimPort port{base.get(), options.interface, std::nullopt, [&](const CanFrame& f, Instant at) { inverter->on_frame(f, at); },
-        [&](Instant now, Outbox& out) {
-            if (cable) {
-                if (const auto milli = cable->newest()) inverter->set_terminal_voltage(Voltage::from_milli(*milli));
-                cable->tell(inverter->current().milli());
-            }
-            return std::min(cable ? now + 20ms : end_of_time, inverter->on_tick(now, out));
-        },
+    SimPort port{base.get(), options.interface, std::nullopt,
+        {.on_frame = [&](const CanFrame& f, Instant at) { inverter->on_frame(f, at); },
+            .on_bytes = [](std::span<const std::uint8_t>, Instant) {},
+            .on_tick =
+                [&](Instant now, Outbox& out) {
+                    if (cable) {
+                        if (const auto milli = cable->newest()) inverter->set_terminal_voltage(Voltage::from_milli(*milli));
+                        cable->tell(inverter->current().milli());
+                    }
+                    return std::min(cable ? now + 20ms : end_of_time, inverter->on_tick(now, out));
+                }},
         log};
     run_for(base.get(), options,
         [&](std::string_view line) { return line == "status" ? inverter->status() : inverter->command(line); });

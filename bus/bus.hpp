@@ -1,5 +1,5 @@
-// What carries CAN frames, the same for every kind of bus. Everything here happens on the thread of the event base it was made
-// with.
+// What carries frames or bytes, the same for every kind of bus. Everything here happens on the thread of the event base it was
+// made with.
 #pragma once
 
 #include "model/bus_status.hpp"
@@ -47,8 +47,8 @@ public:
 
 // How to open one.
 struct BusSpec {
-    std::string interface;                 // "can0", "virtual:NAME"
-    std::optional<std::uint32_t> bitrate;  // then the program configures the link itself
+    std::string interface;                 // as model/interface_name.hpp reads it
+    std::optional<std::uint32_t> bitrate;  // then the program configures the link itself; an adapter in any case
     std::optional<SerialLine> serial{};    // bytes instead of frames, at this setting
     std::span<const RxRule> receives;      // receive filter: what the driver reads ...
     std::span<const TxRule> sends;         // ... and what we send, to notice a foreign sender (SAFE-185)
@@ -67,8 +67,9 @@ public:
     virtual void line(Level level, std::string_view text) = 0;
 };
 
-// Never throws for a thing that can come back: a missing interface is a bus in state `missing`, retried every 2 s (SAFE-251).
-// Throws std::invalid_argument for an interface name of no known kind.
+// Never throws for a thing that can come back: a missing interface is a bus in state `missing`, retried every 2 s (SAFE-251), a
+// missing serial port every second. Throws std::invalid_argument for an interface name of no known kind, and where a serial line
+// is wanted and not named, or the other way round.
 std::unique_ptr<Bus> open_bus(
     event_base* base, const BusSpec& spec, BusListener& listener, BusLog& log, VirtualHub* hub = nullptr);
 

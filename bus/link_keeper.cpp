@@ -5,13 +5,8 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
-#include <csignal>
-#include <memory>
-#include <system_error>
-#include <type_traits>
 
 #include <poll.h>
-#include <sys/socket.h>
 
 namespace batgw::bus {
 namespace {
@@ -22,22 +17,6 @@ struct Order {
     std::uint32_t news;
     int socket;  // close: which; look: -1 when there is none
 };
-static_assert(std::is_trivially_copyable_v<Order> && std::is_trivially_copyable_v<LinkReport>);
-
-template <class T>
-bool put(int fd, const T& message)
-{
-    return ::send(fd, &message, sizeof message, MSG_DONTWAIT | MSG_NOSIGNAL) == sizeof message;
-}
-
-// 1: a message, 0: none waits, -1: the other end is gone.
-template <class T>
-int get(int fd, T& message)
-{
-    const ssize_t size = ::recv(fd, &message, sizeof message, MSG_DONTWAIT);
-    if (size == static_cast<ssize_t>(sizeof message)) return 1;
-    return size < 0 && (errno == EAGAIN || errno == EINTR) ? 0 : -1;
-}
 
 constexpr Duration longest_patience = 60s;
 
@@ -59,7 +38,7 @@ private:
     {
         for (;;) {
             Order order{};
-            const int got = get(fd_.get(), order);
+            const int got = get_message(fd_.get(), order);
             if (got == 0) return true;
             if (got < 0) return false;
             switch (order.ask) {
@@ -106,7 +85,7 @@ private:
         restart_ = false;
         report.present = link.has_value();
         if (link) report.link = *link;
-        if (!put(fd_.get(), report) && report.socket >= 0) {
+        if (!put_message(fd_.get(), report) && report.socket >= 0) {
             ::close(report.socket);
             socket_of_ = 0;  // open another one when somebody listens again
         }
@@ -172,52 +151,27 @@ private:
 
 }  // namespace
 
-LinkKeeper::LinkKeeper(Setup setup)
-{
-    std::array<int, 2> ends{};
-    if (::socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, ends.data()) != 0)
-        throw std::system_error{errno, std::generic_category(), "socketpair"};
-    ours_ = Fd{ends[0]};
-    auto keeper = std::make_unique<Keeper>(std::move(setup), Fd{ends[1]});
-    // Signals belong to the event loop's thread.
-    sigset_t all, before;
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
-    thread_ = std::thread{[k = std::move(keeper)] { k->run(); }};
-    pthread_sigmask(SIG_SETMASK, &before, nullptr);
-}
+LinkKeeper::LinkKeeper(Setup setup) : helper_{[s = std::move(setup)](Fd fd) { Keeper{s, std::move(fd)}.run(); }} {}
 
 LinkKeeper::~LinkKeeper()
 {
-    ::shutdown(ours_.get(), SHUT_WR);
-    LinkReport report;
-    // The keeper ends when it is back from the kernel; its end of the pair closes with it. A call that hangs there must not keep
-    // the program from ending.
-    constexpr int patience_ms = 3000;
-    for (;;) {
-        pollfd end{ours_.get(), POLLIN, 0};
-        const int ready = ::poll(&end, 1, patience_ms);
-        if (ready < 0 && errno == EINTR) continue;
-        if (ready <= 0) {
-            thread_.detach();
-            return;
-        }
-        const int got = get(ours_.get(), report);
+    helper_.end([this] {
+        LinkReport report;
+        const int got = get_message(helper_.fd(), report);
         if (got > 0 && report.socket >= 0) ::close(report.socket);
-        if (got < 0) break;
-    }
-    thread_.join();
+        return got;
+    });
 }
 
-bool LinkKeeper::next(LinkReport& report) { return get(ours_.get(), report) > 0; }
+bool LinkKeeper::next(LinkReport& report) { return get_message(helper_.fd(), report) > 0; }
 bool LinkKeeper::look(std::uint32_t news, bool have_socket)
 {
-    return put(ours_.get(), Order{Ask::look, news, have_socket ? 0 : -1});
+    return put_message(helper_.fd(), Order{Ask::look, news, have_socket ? 0 : -1});
 }
-bool LinkKeeper::restart(std::uint32_t news) { return put(ours_.get(), Order{Ask::restart, news, 0}); }
+bool LinkKeeper::restart(std::uint32_t news) { return put_message(helper_.fd(), Order{Ask::restart, news, 0}); }
 void LinkKeeper::close(int socket)
 {
-    if (!put(ours_.get(), Order{Ask::close, 0, socket})) ::close(socket);
+    if (!put_message(helper_.fd(), Order{Ask::close, 0, socket})) ::close(socket);
 }
 
 }  // namespace batgw::bus

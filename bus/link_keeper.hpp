@@ -1,14 +1,12 @@
-// Looks after one CAN interface on a thread of its own: everything that takes the kernel's network lock happens there, so that
-// neither a slow controller nor another program can hold up a frame. The two threads exchange small messages over a pair of
-// sockets; neither waits for the other.
+// Looks after one CAN interface on a thread of its own: everything that takes the kernel's network lock happens there.
 #pragma once
 
+#include "bus/helper.hpp"
 #include "bus/link.hpp"
 
 #include <cstdint>
 #include <optional>
 #include <string>
-#include <thread>
 
 namespace batgw::bus {
 
@@ -38,7 +36,7 @@ public:
     LinkKeeper(const LinkKeeper&) = delete;
     LinkKeeper& operator=(const LinkKeeper&) = delete;
 
-    int fd() const { return ours_.get(); }  // readable: reports wait
+    int fd() const { return helper_.fd(); }  // readable: reports wait
     bool next(LinkReport& report);
     // False when the keeper is busy and its queue full: ask again after its next report.
     bool look(std::uint32_t news, bool have_socket);
@@ -49,8 +47,7 @@ public:
     static constexpr auto period = std::chrono::seconds{2};  // of looking, and of trying again (SAFE-251)
 
 private:
-    Fd ours_;
-    std::thread thread_;
+    Helper helper_;
 };
 
 }  // namespace batgw::bus

@@ -19,20 +19,23 @@ constexpr std::string_view to_string(BusState s)
     return names[static_cast<std::size_t>(s)];
 }
 
-struct BusCounters {  // since start, SAFE-261
-    std::uint64_t received = 0, sent = 0;
-    std::uint64_t not_data = 0;     // remote, FD or malformed frames, refused
-    std::uint64_t late = 0;         // found queued for more than 500 ms (SAFE-232)
-    std::uint64_t no_time = 0;      // kernel time stamp missing or implausible
-    std::uint64_t queue_drops = 0;  // SO_RXQ_OVFL
-    std::uint64_t no_buffer = 0;    // ENOBUFS, EAGAIN
+struct BusCounters {                       // since start, SAFE-261
+    std::uint64_t received = 0, sent = 0;  // frames; of a serial line: bytes
+    std::uint64_t not_data = 0;            // remote, FD or malformed frames, refused
+    std::uint64_t late = 0;                // found queued for more than 500 ms (SAFE-232)
+    std::uint64_t no_time = 0;             // kernel time stamp missing or implausible
+    std::uint64_t queue_drops = 0;         // SO_RXQ_OVFL
+    std::uint64_t no_buffer = 0;           // ENOBUFS, EAGAIN
     std::uint64_t send_errors = 0;
     std::uint64_t bus_off = 0, restarts = 0, error_passive = 0, error_warning = 0, arbitration_lost = 0, controller_overflow = 0,
                   no_ack = 0, protocol_errors = 0, other_errors = 0;
+    // Of an adapter on a serial line: messages that were not whole (checksum, form), commands it refused, and bytes that were
+    // part of no message.
+    std::uint64_t line_errors = 0, skipped_bytes = 0;
     std::uint64_t errors() const
     {
         return bus_off + error_passive + error_warning + arbitration_lost + controller_overflow + no_ack + protocol_errors +
-            other_errors;
+            other_errors + line_errors;
     }
 };
 

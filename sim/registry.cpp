@@ -4,6 +4,7 @@
 #include "sim/byd_hvs_inverter.hpp"
 #include "sim/deye_pack.hpp"
 
+#include <algorithm>
 #include <array>
 
 namespace batgw::sim {
@@ -11,13 +12,15 @@ namespace {
 
 constexpr std::array batteries{
     BatteryKind{"byd-atto3", "BYD Atto 3 pack of 126 LFP cells, 150 Ah; other counts by choice",
-        [](const BatteryChoice& c) -> std::unique_ptr<SimulatedBattery> { return std::make_unique<BydAtto3Pack>(c); }},
+        [](const BatteryChoice& c) -> std::unique_ptr<SimulatedBattery> { return std::make_unique<BydAtto3Pack>(c); },
+        "capacity_wh: 60480\ncells: 126"},
     BatteryKind{"deye", "tower of two Deye modules of 16 LFP cells, 100 Ah each; other counts by choice",
         [](const BatteryChoice& c) -> std::unique_ptr<SimulatedBattery> { return std::make_unique<DeyePack>(c); }},
 };
 constexpr std::array inverters{
     InverterKind{"byd-hvs", "hybrid inverter set to BYD Battery-Box Premium HVS",
-        [](const InverterChoice& c) -> std::unique_ptr<SimulatedInverter> { return std::make_unique<BydHvsInverter>(c); }},
+        [](const InverterChoice& c) -> std::unique_ptr<SimulatedInverter> { return std::make_unique<BydHvsInverter>(c); },
+        "ready_s: 1"},
 };
 
 }  // namespace
@@ -25,18 +28,30 @@ constexpr std::array inverters{
 std::span<const BatteryKind> simulated_batteries() { return batteries; }
 std::span<const InverterKind> simulated_inverters() { return inverters; }
 
+const BatteryKind* find_battery(std::string_view protocol)
+{
+    const auto found =
+        std::find_if(batteries.begin(), batteries.end(), [&](const BatteryKind& k) { return k.protocol == protocol; });
+    return found != batteries.end() ? &*found : nullptr;
+}
+
+const InverterKind* find_inverter(std::string_view protocol)
+{
+    const auto found =
+        std::find_if(inverters.begin(), inverters.end(), [&](const InverterKind& k) { return k.protocol == protocol; });
+    return found != inverters.end() ? &*found : nullptr;
+}
+
 std::unique_ptr<SimulatedBattery> make_battery(std::string_view protocol, const BatteryChoice& choice)
 {
-    for (const BatteryKind& k : batteries)
-        if (k.protocol == protocol) return k.make(choice);
-    return nullptr;
+    const BatteryKind* kind = find_battery(protocol);
+    return kind != nullptr ? kind->make(choice) : nullptr;
 }
 
 std::unique_ptr<SimulatedInverter> make_inverter(std::string_view protocol, const InverterChoice& choice)
 {
-    for (const InverterKind& k : inverters)
-        if (k.protocol == protocol) return k.make(choice);
-    return nullptr;
+    const InverterKind* kind = find_inverter(protocol);
+    return kind != nullptr ? kind->make(choice) : nullptr;
 }
 
 }  // namespace batgw::sim

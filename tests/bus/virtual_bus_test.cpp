@@ -155,11 +155,16 @@ TEST_CASE("an interface name of no known kind is refused by name")
     Listener a;
     VirtualHub hub;
     for (const char* name :
-        {"", "virtual:", "slcan:/dev/ttyACM0", "/dev/ttyUSB0", "a name", "sixteen-letters!", "..", "can0:1", "caf\xc3\xa9"}) {
+        {"", "virtual:", "slcan:ttyACM0", "/dev/", "waveshare:", "usb:1a86", "a name", "sixteen-letters!", "..", "can0:1", "caf\xc3\xa9"}) {
         CAPTURE(name);
         CHECK_THROWS_AS(open_bus(loop.base, everything(name), a, log, &hub), std::invalid_argument);
     }
     CHECK_THROWS_AS(open_bus(loop.base, everything("virtual:x"), a, log), std::invalid_argument);
-    CHECK_THROWS_WITH(open_bus(loop.base, everything("waveshare:/dev/ttyUSB0"), a, log),
-        "'waveshare:/dev/ttyUSB0' is no kind of bus: a CAN interface such as can0, or virtual:NAME");
+    CHECK_THROWS_WITH(open_bus(loop.base, everything("waveshare:ttyUSB0"), a, log),
+        "'waveshare:ttyUSB0' is no kind of bus: a CAN interface such as can0, waveshare:PORT, slcan:PORT, a serial port, or "
+        "virtual:NAME");
+    BusSpec line = everything("can0");
+    line.serial = SerialLine{};
+    CHECK_THROWS_WITH(open_bus(loop.base, line, a, log), "can0 is no serial line");
+    CHECK_THROWS_WITH(open_bus(loop.base, everything("/dev/ttyUSB0"), a, log), "/dev/ttyUSB0 is a serial line");
 }
