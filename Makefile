@@ -81,6 +81,11 @@ format-check: ## tell what clang-format would change
 	@tools/install-packages check
 	@tools/format --check
 
+docs: ## write the layout part of docs/protocols/*.md from the declarations
+	@tools/install-packages build
+	@$(call configure_and_build,dev) -t batgw
+	@build/dev/batgw layout --write docs/protocols
+
 traceability: ## every rule has a test that cites it
 	@tools/traceability
 
@@ -97,4 +102,4 @@ help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 16
 
 .NOTPARALLEL:
-.PHONY: quick demo test check asan tsan tidy cover cover-all fuzz long bench format format-check traceability install clean help check-steps
+.PHONY: quick demo test check asan tsan tidy cover cover-all fuzz long bench format format-check docs traceability install clean help check-steps

@@ -21,6 +21,52 @@ Definitions definitions_of(const std::vector<std::string>& given)
     return all;
 }
 
+void add_definitions(CLI::App& command, std::vector<std::string>& given)
+{
+    command.add_option("-D", given, "define a name for ${NAME} in the configuration")
+        ->type_name("NAME=VALUE")
+        ->allow_extra_args(false)
+        ->take_all();
+}
+
+void add(CLI::App& command, DecodeOptions& decode)
+{
+    command.add_option("PROTOCOL", decode.protocol, "as `batgw list` prints it")->required();
+    command.add_option("LOG", decode.file,
+        "as candump -l, -L or plain candump writes it; serial protocols: bytes in hexadecimal. "
+        "Default: standard input");
+    command.add_option("--interface", decode.interfaces, "only frames of this interface; repeatable")
+        ->type_name("NAME")
+        ->allow_extra_args(false)
+        ->take_all();
+    command.add_option("--option", decode.options, "an option of the protocol, as in the configuration; repeatable")
+        ->type_name("NAME=VALUE")
+        ->allow_extra_args(false)
+        ->take_all();
+    command.add_flag("--delta", decode.delta, "times count from the line before (candump -t d)");
+    command.add_flag("--json", decode.json, "one JSON object per line");
+    command.footer("Exit status: 0 all well; 1 it could not be read, or holds nothing of this protocol; 3 some lines or frames "
+                   "were refused.");
+}
+
+void add(CLI::App& command, ReplayOptions& replay, std::vector<std::string>& given)
+{
+    command.add_option("-f", replay.file, "configuration file")->capture_default_str()->type_name("FILE");
+    add_definitions(command, given);
+    command.add_option("LOG", replay.logs, "logs of candump with times, merged by time; - is standard input")->required();
+    command.add_option("--battery", replay.battery, "the battery's interface in the logs; default: battery.interface");
+    command.add_option("--inverter", replay.inverter, "the inverter's interface in the logs; default: inverter.interface");
+    command.add_option("--after", replay.after, "go on this long behind the last frame, with silence")->type_name("TIME");
+    command.add_flag("--delta", replay.delta, "times count from the line before (candump -t d)");
+    command.add_flag("--own-ids", replay.own,
+        "play also frames that the gateway itself would send; else they are taken for those "
+        "of the gateway that ran when the log was made");
+    command.add_flag("--no-frames", replay.no_frames, "print what is decided, not the frames that would be sent");
+    command.add_option("--step", replay.step_w, "print limits when they moved this far, in W")->capture_default_str();
+    command.add_flag("--json", replay.json, "one JSON object per line");
+    command.footer("Exit status: 0 all well; 1 it could not be played; 3 some lines were refused.");
+}
+
 }  // namespace
 
 int run_command_line(int argc, char** argv)
@@ -37,10 +83,7 @@ int run_command_line(int argc, char** argv)
     app.add_flag("-v", run.verbose, "say more (log level debug)");
     app.add_flag("-d", foreground, "stay in the foreground (always so; kept for those used to it)");
     app.add_option("-f", run.file, "configuration file")->capture_default_str()->type_name("FILE");
-    app.add_option("-D", given, "define a name for ${NAME} in the configuration")
-        ->type_name("NAME=VALUE")
-        ->expected(1)
-        ->take_all();
+    add_definitions(app, given);
 
     DemoOptions demo;
     auto* demo_command = app.add_subcommand("demo", "the whole chain on simulated hardware; needs no CAN, no root");
@@ -74,19 +117,42 @@ int run_command_line(int argc, char** argv)
         ->take_all();
     sim_command->add_option("--seed", sim.seed, "seed of the simulated hardware")->capture_default_str();
 
-    bool json = false;
+    ListOptions list;
     auto* list_command = app.add_subcommand("list", "battery and inverter protocols");
-    list_command->add_flag("--json", json, "one JSON object per line");
+    list_command->add_option("PROTOCOL", list.protocol, "this one, with its options");
+    list_command->add_flag("--json", list.json, "one JSON object per line");
+
+    DecodeOptions decode;
+    auto* decode_command = app.add_subcommand("decode", "what a log of candump, or of a serial line, says");
+    add(*decode_command, decode);
+
+    ReplayOptions replay;
+    std::vector<std::string> replay_given;
+    auto* replay_command = app.add_subcommand("replay", "recorded traffic through the configured gateway; nothing is sent");
+    add(*replay_command, replay, replay_given);
+
+    LayoutOptions layout;
+    auto* layout_command = app.add_subcommand("layout", "frames, signals and options of a protocol, as declared");
+    layout_command->add_option("PROTOCOL", layout.protocol, "as `batgw list` prints it");
+    layout_command->add_flag("--dbc", layout.dbc, "as a DBC file, for SavvyCAN and the like");
+    layout_command->add_option("--write", layout.write, "write the parts between <!-- layout --> marks of all pages in a folder")
+        ->type_name("DIR");
+    layout_command->add_option("--check", layout.check, "tell which pages in a folder differ from the declarations")
+        ->type_name("DIR");
 
     try {
         app.parse(argc, argv);
         run.definitions = definitions_of(given);
+        replay.definitions = definitions_of(replay_given);
     } catch (const CLI::ParseError& e) {
         return app.exit(e) == 0 ? 0 : 2;
     }
     if (demo_command->parsed()) return run_demo(demo);
     if (sim_command->parsed()) return run_simulator(sim);
-    if (list_command->parsed()) return list_drivers(json);
+    if (list_command->parsed()) return list_drivers(list);
+    if (decode_command->parsed()) return decode_log(decode);
+    if (replay_command->parsed()) return replay_logs(replay);
+    if (layout_command->parsed()) return print_layout(layout);
     return check ? check_configuration(run) : run_gateway(run);
 }
 

@@ -42,6 +42,41 @@ struct SimOptions {
 };
 int run_simulator(const SimOptions& options);  // batgw sim
 
-int list_drivers(bool json);  // batgw list
+struct ListOptions {
+    std::string protocol;  // empty: all
+    bool json = false;
+};
+int list_drivers(const ListOptions& options);  // batgw list
+
+struct DecodeOptions {
+    std::string protocol;
+    std::string file = "-";               // "-": standard input
+    std::vector<std::string> interfaces;  // empty: all
+    std::vector<std::string> options;     // NAME=VALUE, of the driver
+    bool delta = false;                   // times count from the line before
+    bool json = false;
+};
+int decode_log(const DecodeOptions& options);  // batgw decode
+
+struct ReplayOptions {
+    std::string file = "/etc/batgw.yaml";
+    Definitions definitions;
+    std::vector<std::string> logs;
+    std::string battery, inverter;  // interfaces as the logs name them; empty: those of the configuration
+    std::string after;              // how long to go on behind the last frame
+    bool delta = false;
+    bool own = false;        // also frames of identifiers that the gateway itself sends
+    bool no_frames = false;  // do not print what would be sent
+    unsigned step_w = 100;   // grants are printed when they moved this far
+    bool json = false;
+};
+int replay_logs(const ReplayOptions& options);  // batgw replay
+
+struct LayoutOptions {
+    std::string protocol;      // empty: all, for `write` and `check`
+    std::string write, check;  // folder with the pages of the protocols
+    bool dbc = false;
+};
+int print_layout(const LayoutOptions& options);  // batgw layout
 
 }  // namespace batgw

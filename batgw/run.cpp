@@ -89,17 +89,4 @@ int run_gateway(const RunOptions& options)
     return 0;
 }
 
-int list_drivers(bool json)
-{
-    const auto line = [json](std::string_view kind, std::string_view name, std::string_view models, Verification verified) {
-        const auto text = json ? fmt::format(R"({{"kind":"{}","protocol":"{}","models":"{}","verified":"{}"}})", kind, name,
-                                     models, to_string(verified))
-                               : fmt::format("{:9} {:14} {} (verified: {})", kind, name, models, to_string(verified));
-        std::puts(text.c_str());
-    };
-    for (const auto* d : drivers().batteries) line("battery", d->name, d->models, d->profile.verified);
-    for (const auto* d : drivers().inverters) line("inverter", d->name, d->models, d->verified);
-    return 0;
-}
-
 }  // namespace batgw

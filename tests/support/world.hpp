@@ -134,6 +134,9 @@ public:
     bool bus_full[2] = {false, false};              // ENOBUFS for everything
     bool inverter_cable = true, pack_cable = true;  // pulled: no frame either way
 
+    // Told of every frame that reaches the bridge from the simulators, before it does.
+    std::function<void(Side, const CanFrame&)> tap;
+
     Instant now, start;
     Config config;
     std::shared_ptr<sim::SimulatedBattery> pack;
@@ -161,14 +164,19 @@ private:
         if (now >= plant_wake_) plant_wake_ = plant.on_tick(now);
         if (now >= pack_wake_) pack_wake_ = pack->on_tick(now, out);
         if (pack_cable) {
-            for (const CanFrame& f : out.frames()) bridge.on_frame(Side::battery, f, now, now);
+            for (const CanFrame& f : out.frames()) hear(Side::battery, f);
             for (const Telegram& t : out.telegrams()) bridge.on_bytes(t.bytes(), now, now);
         }
         out.clear();
         if (now >= inverter_wake_) inverter_wake_ = inverter->on_tick(now, out);
         if (inverter_cable)
-            for (const CanFrame& f : out.frames()) bridge.on_frame(Side::inverter, f, now, now);
+            for (const CanFrame& f : out.frames()) hear(Side::inverter, f);
         turn();
+    }
+    void hear(Side side, const CanFrame& frame)
+    {
+        if (tap) tap(side, frame);
+        bridge.on_frame(side, frame, now, now);
     }
     void turn()
     {

@@ -1,0 +1,1 @@
+batgw decode byd-atto3 --interface can0 atto3.log

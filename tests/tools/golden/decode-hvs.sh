@@ -1,0 +1,1 @@
+batgw decode byd-hvs hvs.log

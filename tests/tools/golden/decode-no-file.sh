@@ -1,0 +1,1 @@
+batgw decode byd-atto3 no-such.log

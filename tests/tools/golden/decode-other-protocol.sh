@@ -1,0 +1,1 @@
+batgw decode byd-hvs --interface can0 atto3.log

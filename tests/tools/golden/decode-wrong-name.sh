@@ -1,0 +1,1 @@
+batgw decode byd-atto atto3.log

@@ -1,0 +1,1 @@
+batgw layout --dbc byd-hvs

@@ -1,0 +1,1 @@
+batgw list byd-atto3; batgw list byd-atto3 --json

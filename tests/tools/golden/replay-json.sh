@@ -1,0 +1,1 @@
+batgw replay -f house.yaml pack.log --after 500ms --json

@@ -1,0 +1,1 @@
+batgw replay -f house.yaml atto3.log --no-frames

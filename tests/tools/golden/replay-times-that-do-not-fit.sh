@@ -1,0 +1,1 @@
+batgw replay -f house.yaml hvs.log pack.log
