@@ -1,1 +1,1 @@
-printf "battery: {protocol: byd-atto}\n" >broken.yaml; batgw replay -f broken.yaml pack.log; status=$?; rm broken.yaml; (exit $status)
+batgw replay -f loud.yaml pack.log || batgw replay -f no-such.yaml pack.log
