@@ -19,7 +19,7 @@ inline Ran run(const std::string& command)
 {
     const Folder folder;
     const std::string line =
-        "batgw() { '" BATGW_PROGRAM "' \"$@\"; }; { " + command + "; } >" + folder.file("out") + " 2>" + folder.file("err");
+        "batgw() { '" + program_path() + "' \"$@\"; }; { " + command + "; } >" + folder.file("out") + " 2>" + folder.file("err");
     const int status = std::system(line.c_str());
     return {WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status), folder.read("out"), folder.read("err")};
 }
