@@ -5,7 +5,6 @@
 #include "batgw/message_text.hpp"
 #include "batgw/state_text.hpp"
 #include "batgw/tools.hpp"
-#include "conf/draft.hpp"
 #include "model/chemistry.hpp"
 #include "mqtt/json.hpp"
 #include "safety/signals.hpp"
@@ -25,26 +24,6 @@ namespace {
 constexpr Duration untimed_step = 1ms;  // between lines without a time
 constexpr Duration longest_gap = 1h;
 constexpr std::size_t most_names = 64;  // of unknown identifiers and interfaces that are listed
-
-// The driver's options: its defaults, and what was given as NAME=VALUE.
-Options options_of(const Protocol& protocol, const std::vector<std::string>& given)
-{
-    std::string text;
-    for (const std::string& one : given) {
-        const auto equals = one.find('=');
-        if (equals == 0 || equals == std::string::npos)
-            throw std::invalid_argument{"--option wants NAME=VALUE, not " + shown(one)};
-        text += one.substr(0, equals) + ": " + one.substr(equals + 1) + "\n";
-    }
-    const yaml::Tree tree = yaml::parse(text);
-    Draft draft;
-    draft.problems = tree.problems;
-    const Options options = read_options(protocol.options(), tree.root ? &*tree.root : nullptr, "options", draft);
-    if (draft.problems.empty()) return options;
-    Problem first = draft.problems.front();
-    first.line = first.column = 0;  // it came from the command line
-    throw std::invalid_argument{to_string(first)};
-}
 
 // A driver alone in the world: it hears, and what it says goes nowhere.
 class Listener {
@@ -77,6 +56,7 @@ public:
         tick(now);
         return heard;
     }
+    const InverterConfig& inverter_config() const { return inverter_config_; }
     const std::vector<ShownValue>& changes()
     {
         return battery_ ? changes_.look(battery_->state()) : changes_.look(inverter_->state());
@@ -113,6 +93,7 @@ public:
         : protocol_{protocol},
           options_{options},
           listener_{protocol, options.options},
+          traffic_{protocol, listener_.inverter_config()},
           stamps_{options.delta}
     {}
     int run();
@@ -134,6 +115,7 @@ private:
     const Protocol protocol_;
     const DecodeOptions& options_;
     Listener listener_;
+    Traffic traffic_;
     SteadyStamps stamps_;
     PlayedTime played_{longest_gap};
     std::int64_t untimed_us_ = 0;
@@ -161,10 +143,7 @@ Instant Decoder::time_of(const LogLine& line)
 std::string_view Decoder::word_for(Heard heard, const CanFrame& frame, const MessageView* message) const
 {
     if (heard != Heard::not_mine) return to_string(heard);
-    const auto sends = protocol_.sends();
-    if (std::any_of(
-            sends.begin(), sends.end(), [&](const TxRule& r) { return r.id == frame.id && r.extended == frame.extended; }))
-        return "sent";
+    if (traffic_.sends(frame)) return "sent";
     return message != nullptr ? "not_read" : "unknown";
 }
 
@@ -212,7 +191,7 @@ void Decoder::on_frame(const LogLine& line)
 {
     const CanFrame& frame = line.frame;
     const Heard heard = listener_.on_frame(frame, time_of(line));
-    const MessageView* const message = find_message(protocol_.messages(), frame);
+    const MessageView* const message = find_message(protocol_.messages(), traffic_.declared(frame));
     const std::string_view word = word_for(heard, frame, message);
     ++counts_.frames;
     ++counts_.heard[static_cast<std::size_t>(heard)];

@@ -80,30 +80,29 @@ std::string cell(std::string_view text)
     return out;
 }
 
-bool reads(const Protocol& p, const MessageView& m)
+template <class Rule>
+bool listed(std::span<const Rule> rules, const MessageView& m)
 {
-    const auto rules = p.receives();
-    return std::any_of(rules.begin(), rules.end(), [&](const RxRule& r) { return r.id == m.id && r.extended == m.extended; });
+    return std::any_of(rules.begin(), rules.end(), [&](const Rule& r) { return r.id == m.id && r.extended == m.extended; });
 }
 
-void add_messages(std::string& out, const Protocol& p)
+void add_messages(std::string& out, const Protocol& p, const Traffic& traffic)
 {
     std::vector<const MessageView*> bare;
     out += "\n**Frames.** Place: byte, or byte.bit with bit 0 the lowest, most significant first. Value: `0.1 V` is a step, `500 "
            "- 0.1 x A` "
            "starts elsewhere. Codes outside the valid ones are no reading.\n";
     for (const MessageView& m : p.messages()) {
-        const bool sent = std::any_of(
-            p.sends().begin(), p.sends().end(), [&](const TxRule& r) { return r.id == m.id && r.extended == m.extended; });
+        const bool sent = listed(traffic.sends(), m);
         if (m.signals.empty() && !sent) {
             bare.push_back(&m);
             continue;
         }
         out += fmt::format("\n`{}` **{}**, {}{}{}\n", id_text(p, m.id, m.extended), m.name, counted(m.len, "byte"),
             m.period.count() > 0 ? fmt::format(", every {}", time_of(m.period)) : "",
-            sent              ? ", sent"
-                : reads(p, m) ? ", read"
-                              : "");
+            sent                                ? ", sent"
+                : listed(traffic.receives(), m) ? ", read"
+                                                : "");
         if (m.signals.empty()) continue;
         out += "\n| Place | Signal | Bits | Value | Valid |\n|---|---|---|---|---|\n";
         for (const SignalView& s : m.signals)
@@ -116,10 +115,10 @@ void add_messages(std::string& out, const Protocol& p)
     out += ".\n";
 }
 
-void add_undeclared(std::string& out, const Protocol& p)
+void add_undeclared(std::string& out, const Protocol& p, const Traffic& traffic)
 {
     std::string ids;
-    for (const RxRule& r : p.receives()) {
+    for (const RxRule& r : traffic.receives()) {
         const auto messages = p.messages();
         if (std::none_of(
                 messages.begin(), messages.end(), [&](const MessageView& m) { return m.id == r.id && m.extended == r.extended; }))
@@ -128,15 +127,15 @@ void add_undeclared(std::string& out, const Protocol& p)
     if (!ids.empty()) out += fmt::format("\nRead byte by byte:{}.\n", ids);
 }
 
-void add_sent(std::string& out, const Protocol& p)
+void add_sent(std::string& out, const Protocol& p, const Traffic& traffic)
 {
-    if (p.sends().empty()) return;
+    if (traffic.sends().empty()) return;
     const bool serial = p.serial().has_value();
     out += fmt::format(
         "\n**Sent.** Nothing else leaves. A {0} that waits longer than its period is dropped.\n\n| Id | {1} | Apart at least | "
         "Period | Carries a decision |\n|---|---|---|---|---|\n",
         serial ? "telegram" : "frame", serial ? "Bytes" : "Length");
-    for (const TxRule& r : p.sends())
+    for (const TxRule& r : traffic.sends())
         out += fmt::format("| `{}`{} | {} | {} | {} | {} |\n", id_text(p, r.id, r.extended), r.paged ? ", each page" : "", r.len,
             time_of(r.min_spacing), r.period > Duration{} ? time_of(r.period) : "-", r.carries_verdict ? "yes" : "no");
 }
@@ -217,12 +216,15 @@ std::string signal_line(const SignalView& s)
 
 std::string layout_markdown(const Protocol& p)
 {
+    const Traffic traffic = default_traffic(p);
     std::string out =
         fmt::format("<!-- Written by `make docs` from the declarations in {}/: change them there. -->\n\n", p.kind());
     out += fmt::format("`{}`: {}. Bus: {}. Verified: {}.\n", p.name(), p.models(), bus_text(p.serial()), to_string(p.verified()));
-    if (!p.messages().empty()) add_messages(out, p);
-    add_undeclared(out, p);
-    add_sent(out, p);
+    if (p.inverter != nullptr && p.inverter->in_use != nullptr)
+        out += "\nIdentifiers depend on the options; these are those of the default options.\n";
+    if (!p.messages().empty()) add_messages(out, p, traffic);
+    add_undeclared(out, p, traffic);
+    add_sent(out, p, traffic);
     add_options(out, p);
     if (p.battery != nullptr) add_profile(out, p.battery->profile);
     add_values(out, p);

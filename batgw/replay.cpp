@@ -30,7 +30,8 @@ public:
         : options_{options},
           time_{time},
           battery_{find_protocol(config.battery.protocol)},
-          inverter_{find_protocol(config.inverter.protocol)}
+          inverter_{find_protocol(config.inverter.protocol)},
+          traffic_{Traffic{battery_, config.inverter}, Traffic{inverter_, config.inverter}}
     {}
 
     void events(const Bridge& bridge)
@@ -59,7 +60,8 @@ public:
     {
         if (options_.no_frames) return;
         const bool to_battery = side == Side::battery;
-        const MessageView* const message = find_message((to_battery ? battery_ : inverter_).messages(), frame);
+        const MessageView* const message =
+            find_message((to_battery ? battery_ : inverter_).messages(), traffic_[to_battery ? 0 : 1].declared(frame));
         if (options_.json) {
             mqtt::Json json = head(now, "send");
             json.key("to").string(to_battery ? "battery" : "inverter");
@@ -84,6 +86,9 @@ public:
         }
         fmt::print("({}) send battery {}\n", stamp(now), hex_text(telegram.bytes(), " "));
     }
+
+    // A frame of ours, going this way?
+    bool sends(Side side, const CanFrame& frame) const { return traffic_[static_cast<std::size_t>(side)].sends(frame); }
 
 private:
     std::string stamp(Instant when) const { return time_text(time_.stamp(when)); }
@@ -127,6 +132,7 @@ private:
     const ReplayOptions& options_;
     const PlayedTime& time_;
     Protocol battery_, inverter_;
+    std::array<Traffic, 2> traffic_;  // by side
     std::uint64_t events_ = 0;
     bool shown_ = false;
     Grant charge_, discharge_;
@@ -151,7 +157,6 @@ public:
 
 private:
     std::optional<Side> side_of(const LogLine& line);
-    bool ours(Side side, const CanFrame& frame) const;
     void feed(const LogLine& line, Instant now);
     void run_until(Instant end);
     void turn(Instant now);
@@ -182,13 +187,6 @@ std::optional<Side> Replay::side_of(const LogLine& line)
     return std::nullopt;
 }
 
-bool Replay::ours(Side side, const CanFrame& frame) const
-{
-    const auto rules = side == Side::battery ? battery_.sends : inverter_.sends;
-    return std::any_of(
-        rules.begin(), rules.end(), [&](const TxRule& r) { return r.id == frame.id && r.extended == frame.extended; });
-}
-
 void Replay::feed(const LogLine& line, Instant now)
 {
     const auto side = side_of(line);
@@ -197,7 +195,7 @@ void Replay::feed(const LogLine& line, Instant now)
         ++not_data_;
         return;
     }
-    if (!options_.own && (line.kind == LogLine::Kind::bytes ? line.written : ours(*side, line.frame))) {
+    if (!options_.own && (line.kind == LogLine::Kind::bytes ? line.written : printer_.sends(*side, line.frame))) {
         ++skipped_own_;
         return;
     }

@@ -6,6 +6,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <array>
 #include <cstdio>
 #include <stdexcept>
@@ -30,6 +31,69 @@ Protocol find_protocol(std::string_view name)
     const auto meant = nearest(name, names);
     throw std::invalid_argument{fmt::format("no protocol {}{}; `batgw list` prints them", shown(name),
         meant ? fmt::format(" (nearest: {})", *meant) : std::string{})};
+}
+
+Options options_of(const Protocol& protocol, const std::vector<std::string>& given)
+{
+    std::string text;
+    for (const std::string& one : given) {
+        const auto equals = one.find('=');
+        if (equals == 0 || equals == std::string::npos)
+            throw std::invalid_argument{"--option wants NAME=VALUE, not " + shown(one)};
+        text += one.substr(0, equals) + ": " + one.substr(equals + 1) + "\n";
+    }
+    const yaml::Tree tree = yaml::parse(text);
+    Draft draft;
+    draft.problems = tree.problems;
+    Options options = read_options(protocol.options(), tree.root ? &*tree.root : nullptr, "options", draft);
+    if (draft.problems.empty()) return options;
+    Problem first = draft.problems.front();
+    first.line = first.column = 0;  // it came from the command line
+    throw std::invalid_argument{to_string(first)};
+}
+
+Traffic::Traffic(const Protocol& protocol, const InverterConfig& config)
+{
+    if (protocol.battery != nullptr) {
+        receives_ = receives_declared_ = protocol.battery->receives;
+        sends_ = sends_declared_ = protocol.battery->sends;
+        return;
+    }
+    InverterConfig plain;
+    plain.options = options_of(protocol, {});
+    const InverterTraffic now = protocol.inverter->traffic(config), declared = protocol.inverter->traffic(plain);
+    receives_ = now.receives;
+    sends_ = now.sends;
+    receives_declared_ = declared.receives;
+    sends_declared_ = declared.sends;
+}
+
+bool Traffic::sends(const CanFrame& frame) const
+{
+    return std::any_of(
+        sends_.begin(), sends_.end(), [&](const TxRule& r) { return r.id == frame.id && r.extended == frame.extended; });
+}
+
+CanFrame Traffic::declared(CanFrame frame) const
+{
+    const auto translate = [&](const auto& used, const auto& plain) {
+        for (std::size_t i = 0; i < used.size() && i < plain.size(); ++i)
+            if (used[i].id == frame.id && used[i].extended == frame.extended) {
+                frame.id = plain[i].id;
+                frame.extended = plain[i].extended;
+                return true;
+            }
+        return false;
+    };
+    if (!translate(receives_, receives_declared_)) translate(sends_, sends_declared_);
+    return frame;
+}
+
+Traffic default_traffic(const Protocol& protocol)
+{
+    InverterConfig config;
+    if (protocol.inverter != nullptr) config.options = options_of(protocol, {});
+    return {protocol, config};
 }
 
 void BadLines::tell(std::string_view log, std::uint64_t number, std::string_view problem, std::string_view text)

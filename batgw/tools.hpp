@@ -27,13 +27,33 @@ struct Protocol {
     std::optional<SerialLine> serial() const { return battery != nullptr ? battery->serial : std::nullopt; }
     std::span<const OptionRule> options() const { return battery != nullptr ? battery->options : inverter->options; }
     std::span<const MessageView> messages() const { return battery != nullptr ? battery->messages : inverter->messages; }
-    std::span<const RxRule> receives() const { return battery != nullptr ? battery->receives : inverter->receives; }
-    std::span<const TxRule> sends() const { return battery != nullptr ? battery->sends : inverter->sends; }
 };
 // Batteries first, in the order of the registries.
 std::vector<Protocol> all_protocols();
 // Throws std::invalid_argument, with the nearest name, when there is none of this name.
 Protocol find_protocol(std::string_view name);
+
+// The driver's options: its defaults, and what is given as NAME=VALUE. Throws std::invalid_argument for what the configuration
+// would refuse.
+Options options_of(const Protocol& protocol, const std::vector<std::string>& given);
+
+// Which identifiers a protocol uses under one configuration, where options shift them (InverterDriverInfo::in_use).
+class Traffic {
+public:
+    // `config` is only looked at for inverters.
+    Traffic(const Protocol& protocol, const InverterConfig& config);
+    std::span<const RxRule> receives() const { return receives_; }
+    std::span<const TxRule> sends() const { return sends_; }
+    bool sends(const CanFrame& frame) const;
+    // The frame with the identifier under which it is declared.
+    CanFrame declared(CanFrame frame) const;
+
+private:
+    std::span<const RxRule> receives_, receives_declared_;
+    std::span<const TxRule> sends_, sends_declared_;
+};
+// With the default options: what is declared.
+Traffic default_traffic(const Protocol& protocol);
 
 // Lines that are no frame: the first are named on standard error, all are counted.
 class BadLines {

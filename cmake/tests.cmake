@@ -108,9 +108,6 @@ foreach(file IN LISTS cases)
 endforeach()
 
 add_test(NAME house/includes COMMAND ${PROJECT_SOURCE_DIR}/tools/check-includes)
-if(TARGET batgw)
-  add_test(NAME house/docs COMMAND batgw layout --check docs/protocols WORKING_DIRECTORY ${PROJECT_SOURCE_DIR})
-endif()
 
 # Suites written in C++: cases of one program, which the shell wrappers suite_<kind>_bus start in the machine.
 file(GLOB canlab_files CONFIGURE_DEPENDS tests/canlab/*.cpp)

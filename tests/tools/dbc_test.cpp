@@ -1,9 +1,8 @@
 // The exported DBC, read by a decoder that knows only what the DBC format says, tells the same values as the declarations.
 #include "batgw/layout.hpp"
 
-#include <fmt/format.h>
-
 #include <doctest/doctest.h>
+#include <fmt/format.h>
 
 #include <cmath>
 #include <map>
@@ -109,8 +108,9 @@ TEST_CASE("the exported DBC tells the same values as the declarations, for every
                     const std::int64_t raw = read_raw(frame, declared.bits);
                     bool same = raw_of(exported, frame) == raw;
                     const double value = static_cast<double>(raw) * exported.factor + exported.offset;
-                    const double wanted =
-                        (static_cast<double>(declared.zero_milli) + static_cast<double>(raw) * static_cast<double>(declared.step_milli)) / 1000;
+                    const double wanted = (static_cast<double>(declared.zero_milli) +
+                                              static_cast<double>(raw) * static_cast<double>(declared.step_milli)) /
+                        1000;
                     same = same && std::abs(value - wanted) <= 1e-9 * (1 + std::abs(wanted));
                     ++compared;
                     if (!same) {
@@ -126,8 +126,8 @@ TEST_CASE("the exported DBC tells the same values as the declarations, for every
 
 TEST_CASE("the smallest DBC that shows both byte orders, signs and 29 bits")
 {
-    static constexpr std::array<SignalView, 2> signals{
-        SignalView{"big-one", two_s(be(4, 12)), -100, 500'000, {-2048, 2047}, "A"}, SignalView{"2nd", le(16, 8), 1000, 0, {0, 255}, "°C"}};
+    static constexpr std::array<SignalView, 2> signals{SignalView{"big-one", two_s(be(4, 12)), -100, 500'000, {-2048, 2047}, "A"},
+        SignalView{"2nd", le(16, 8), 1000, 0, {0, 255}, "°C"}};
     static const std::array<MessageView, 2> messages{
         MessageView{0x4210, true, 8, "one", {}, signals}, MessageView{0x4210, true, 8, "two", {}, {}}};
     InverterDriverInfo info;
