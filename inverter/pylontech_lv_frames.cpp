@@ -166,7 +166,7 @@ std::optional<CanFrame> whole(Slot slot, const Told& t, const Dialect& d)
 std::optional<CanFrame> encode(Slot slot, const Told& told, const Dialect& dialect)
 {
     auto f = whole(slot, told, dialect);
-    if (f) f->len = length_of(slot, dialect.profile, dialect.natural_length);
+    if (f) f->len = rule_of(slot, dialect.profile, dialect.natural_length).len;
     return f;
 }
 

@@ -88,7 +88,7 @@ constexpr std::uint8_t length(Slot slot, const Profile& p, bool natural)
     return slot == Slot::charge_state && p.tail == Tail::soc_fine ? std::uint8_t{6} : shape_of(slot).natural;
 }
 
-constexpr TxRule rule_of(Slot slot, const Profile& p, bool natural)
+constexpr TxRule rule(Slot slot, const Profile& p, bool natural)
 {
     return {.id = shape_of(slot).id,
         .len = length(slot, p, natural),
@@ -115,13 +115,13 @@ struct Traffic {
 
 constexpr void add(Traffic& t, const Profile& p, bool natural)
 {
-    const auto sent = [&t](const TxRule& rule) {
+    const auto sent = [&t](const TxRule& wanted) {
         return std::any_of(t.sends.all().begin(), t.sends.all().end(),
-            [&rule](const TxRule& r) { return r.id == rule.id && r.len == rule.len; });
+            [&wanted](const TxRule& r) { return r.id == wanted.id && r.len == wanted.len; });
     };
     for (const auto& slots : {p.together, p.one_by_one})
         for (const Slot slot : slots)
-            if (const TxRule rule = rule_of(slot, p, natural); !sent(rule)) t.sends.add(rule);
+            if (const TxRule r = rule(slot, p, natural); !sent(r)) t.sends.add(r);
     for (const std::uint32_t id : p.life) {
         const auto known = t.receives.all();
         if (std::any_of(known.begin(), known.end(), [id](const RxRule& r) { return r.id == id; })) continue;
@@ -153,7 +153,7 @@ const Profile& find_profile(std::string_view name)
     return found == all.end() ? all.front() : *found;
 }
 
-std::uint8_t length_of(Slot slot, const Profile& profile, bool natural) { return length(slot, profile, natural); }
+TxRule rule_of(Slot slot, const Profile& profile, bool natural) { return rule(slot, profile, natural); }
 
 InverterTraffic traffic_of(const Profile& profile, bool natural)
 {

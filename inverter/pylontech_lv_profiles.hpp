@@ -65,8 +65,8 @@ std::span<const Profile> profiles();  // in that order; the first is the default
 // The default for a name there is not.
 const Profile& find_profile(std::string_view name);
 
-// Bytes of a message. `natural`: as real batteries have it, where the profile leaves that open.
-std::uint8_t length_of(Slot slot, const Profile& profile, bool natural);
+// How a message is sent. `natural`: as long as real batteries send it, where the profile leaves that open.
+TxRule rule_of(Slot slot, const Profile& profile, bool natural);
 
 // What is read and sent with a profile, and with all of them together.
 InverterTraffic traffic_of(const Profile& profile, bool natural);

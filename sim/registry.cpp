@@ -3,6 +3,7 @@
 #include "sim/byd_atto3_pack.hpp"
 #include "sim/byd_hvs_inverter.hpp"
 #include "sim/deye_pack.hpp"
+#include "sim/pylontech_lv_inverter.hpp"
 
 #include <algorithm>
 #include <array>
@@ -20,6 +21,9 @@ constexpr std::array batteries{
 constexpr std::array inverters{
     InverterKind{"byd-hvs", "hybrid inverter set to BYD Battery-Box Premium HVS",
         [](const InverterChoice& c) -> std::unique_ptr<SimulatedInverter> { return std::make_unique<BydHvsInverter>(c); },
+        "ready_s: 1"},
+    InverterKind{"pylontech-lv", "48 V inverter set to Pylontech, or to one of its dialects",
+        [](const InverterChoice& c) -> std::unique_ptr<SimulatedInverter> { return std::make_unique<PylontechLvInverter>(c); },
         "ready_s: 1"},
 };
 
