@@ -30,6 +30,23 @@ Milli power_of(const BatteryState& b, Instant now)
     const auto i = b.current.fresh(now);
     return v && i ? Milli{(*v * *i).milli()} : std::nullopt;
 }
+// What the battery allows; of one that states a current, at the present voltage.
+Milli allowed(const BatteryState& b, const Reading<Power>& power, const Reading<Current>& current, Instant now)
+{
+    const auto v = b.voltage.fresh(now);
+    const auto i = current.fresh(now);
+    return power.last() || !v || !i ? fresh(power, now) : Milli{(*v * *i).milli()};
+}
+// Of a signal that comes in one of two readings.
+template <class A, class B>
+bool too_old(const A& a, const B& b, Instant now)
+{
+    const auto old = [now](const auto& r) {
+        const Quality q = r.quality(now);
+        return q == Quality::stale || q == Quality::bad;
+    };
+    return old(a) || old(b);
+}
 Milli delta_of(const BatteryState& b, Instant now)
 {
     const auto high = b.cell_voltage_max.fresh(now), low = b.cell_voltage_min.fresh(now);
@@ -73,15 +90,18 @@ void stale(Json& j, const BatteryState& b, const BatteryProfile* profile, Instan
         if (q == Quality::stale || q == Quality::bad) j.string(to_string(id));
     };
     j.key("stale").open('[');
-    one(SignalId::flags, b.charge_allowed);
+    const auto either = [&](SignalId id, const auto& first, const auto& second) {
+        if ((!profile || (*profile)[id].provided) && too_old(first, second, now)) j.string(to_string(id));
+    };
+    either(SignalId::flags, b.charge_allowed, b.discharge_allowed);
     one(SignalId::contactor, b.contactor);
     one(SignalId::current, b.current);
     one(SignalId::voltage, b.voltage);
     one(SignalId::link_voltage, b.link_voltage);
     one(SignalId::cell_voltage_max, b.cell_voltage_max);
     one(SignalId::cell_voltage_min, b.cell_voltage_min);
-    one(SignalId::charge_limit, b.charge_limit);
-    one(SignalId::discharge_limit, b.discharge_limit);
+    either(SignalId::charge_limit, b.charge_limit, b.charge_limit_current);
+    either(SignalId::discharge_limit, b.discharge_limit, b.discharge_limit_current);
     one(SignalId::temperature_min, b.temperature_min);
     one(SignalId::temperature_max, b.temperature_max);
     one(SignalId::soc, b.soc);
@@ -152,7 +172,33 @@ void limits(Json& j, const Verdict& v)
     j.close('}');
 }
 
-void battery(Json& j, const Snapshot& s, const BatteryProfile* profile)
+// How much is told of the modules: a tall tower with long numbers gets less, so that STATE stays within its size.
+enum class Detail : std::uint8_t { all, some, none };
+
+void modules(Json& j, const BatteryState& b, Instant now, Detail detail)
+{
+    if (b.modules.empty() || detail == Detail::none) return;
+    const bool brief = detail == Detail::some;
+    j.key("modules").open('[');
+    for (const Module& m : b.modules) {
+        j.open('{');
+        j.key("number").integer(m.address);
+        j.key("soc").milli_short(fresh(m.soc, now), 1);
+        if (!brief) j.key("voltage").milli_short(fresh(m.voltage, now), 1);
+        j.key("current").milli_short(fresh(m.current, now), 1);
+        if (!brief) {
+            j.key("cell_min").milli(fresh(m.cell_voltage_min, now), 3);
+            j.key("cell_max").milli(fresh(m.cell_voltage_max, now), 3);
+            j.key("temperature_min").milli_short(fresh(m.temperature_min, now), 1);
+            j.key("temperature_max").milli_short(fresh(m.temperature_max, now), 1);
+        }
+        j.key("alarms").milli(fresh(m.alarms, now), 0);
+        j.close('}');
+    }
+    j.close(']');
+}
+
+void battery(Json& j, const Snapshot& s, const BatteryProfile* profile, Detail detail)
 {
     const BatteryState& b = s.battery;
     const Instant now = s.now;
@@ -176,8 +222,8 @@ void battery(Json& j, const Snapshot& s, const BatteryProfile* profile)
     j.key("temperature_max").milli_short(fresh(b.temperature_max, now), 1);
     j.key("temperature_avg").milli_short(fresh(b.temperature_avg, now), 1);
     j.key("temperature_ambient").milli_short(fresh(b.temperature_ambient, now), 1);
-    j.key("allowed_charge_w").milli(fresh(b.charge_limit, now), 0);
-    j.key("allowed_discharge_w").milli(fresh(b.discharge_limit, now), 0);
+    j.key("allowed_charge_w").milli(allowed(b, b.charge_limit, b.charge_limit_current, now), 0);
+    j.key("allowed_discharge_w").milli(allowed(b, b.discharge_limit, b.discharge_limit_current, now), 0);
     j.key("energy_remaining").milli(kilo(fresh(b.energy_remaining, now)), 1);
     j.key("energy_full").milli(kilo(fresh(b.energy_full, now)), 1);
     j.key("energy_charged").milli_short(kilo(fresh(b.energy_in, now)), 2);
@@ -195,6 +241,7 @@ void battery(Json& j, const Snapshot& s, const BatteryProfile* profile)
         j.null();
     stale(j, b, profile, now);
     assumed(j, b, now);
+    modules(j, b, now, detail);
     j.close('}');
 }
 
@@ -256,9 +303,7 @@ void buses(Json& j, const Snapshot& s)
     j.close('}');
 }
 
-}  // namespace
-
-std::string state_json(const Snapshot& s, const BatteryProfile* profile, const Moment& moment)
+std::string whole(const Snapshot& s, const BatteryProfile* profile, const Moment& moment, Detail detail)
 {
     Json j;
     j.open('{');
@@ -270,12 +315,21 @@ std::string state_json(const Snapshot& s, const BatteryProfile* profile, const M
     gateway(j, s);
     operator_part(j, s);
     limits(j, s.verdict);
-    battery(j, s, profile);
+    battery(j, s, profile, detail);
     inverter(j, s);
     contactors(j, s);
     buses(j, s);
     j.close('}');
     return j.take();
+}
+
+}  // namespace
+
+std::string state_json(const Snapshot& s, const BatteryProfile* profile, const Moment& moment)
+{
+    for (const Detail detail : {Detail::all, Detail::some})
+        if (std::string text = whole(s, profile, moment, detail); text.size() <= state_bytes_max) return text;
+    return whole(s, profile, moment, Detail::none);
 }
 
 std::vector<Watched> watched(const Snapshot& s)
@@ -294,15 +348,17 @@ std::vector<Watched> watched(const Snapshot& s)
     bit(b.charge_allowed), bit(b.contactor), bit(b.current), bit(b.voltage), bit(b.link_voltage), bit(b.cell_voltage_max);
     bit(b.cell_voltage_min), bit(b.charge_limit), bit(b.discharge_limit), bit(b.temperature_min), bit(b.temperature_max),
         bit(b.soc);
+    bit(b.charge_limit_current), bit(b.discharge_limit_current), bit(b.discharge_allowed);
     bit(b.insulation), bit(b.cells), bit(b.temperatures);
 
     // clang-format off
-    return {
+    std::vector<Watched> all{
         {fresh(b.soc, now), 100}, {fresh(i.sent_soc, now), 100}, {fresh(b.soh, now), 1000}, {fresh(b.voltage, now), 500},
         {fresh(b.current, now), 300}, {power_of(b, now), 50'000}, {fresh(b.cell_voltage_min, now), 2}, {fresh(b.cell_voltage_max, now), 2},
         {average_of(b, now), 2}, {delta_of(b, now), 2}, {fresh(b.cell_min_number, now), 1000}, {fresh(b.cell_max_number, now), 1000},
         {fresh(b.temperature_min, now), 1000}, {fresh(b.temperature_max, now), 1000}, {fresh(b.temperature_avg, now), 1000},
-        {fresh(b.temperature_ambient, now), 1000}, {fresh(b.charge_limit, now), 100'000}, {fresh(b.discharge_limit, now), 100'000},
+        {fresh(b.temperature_ambient, now), 1000}, {allowed(b, b.charge_limit, b.charge_limit_current, now), 100'000},
+        {allowed(b, b.discharge_limit, b.discharge_limit_current, now), 100'000},
         {fresh(b.energy_remaining, now), 100'000}, {fresh(b.energy_full, now), 100'000}, {fresh(b.charge_remaining, now), 500},
         {fresh(b.charge_full, now), 500}, {fresh(b.energy_in, now), 10'000}, {fresh(b.energy_out, now), 10'000},
         {fresh(b.charge_in, now), 1000}, {fresh(b.charge_out, now), 1000}, {fresh(b.cycles, now), 1000},
@@ -317,6 +373,12 @@ std::vector<Watched> watched(const Snapshot& s)
         {static_cast<std::int64_t>(i.name.view().size()), 1}, {word(s.buses[0].status.state), 1}, {word(s.buses[1].status.state), 1},
     };
     // clang-format on
+    for (const Module& m : b.modules) {
+        all.push_back({m.address, 1});
+        all.push_back({fresh(m.soc, now), 1000});
+        all.push_back({fresh(m.alarms, now), 1});
+    }
+    return all;
 }
 
 bool moved(const std::vector<Watched>& then, const std::vector<Watched>& now)

@@ -5,6 +5,59 @@
 #include <algorithm>
 
 namespace batgw::mqtt {
+namespace {
+
+template <auto Member>
+std::optional<std::int64_t> milli(const Module& module, Instant now)
+{
+    const auto value = (module.*Member).fresh(now);
+    return value ? std::optional{value->milli()} : std::nullopt;
+}
+template <auto Member>
+std::optional<std::int64_t> kilo_milli(const Module& module, Instant now)  // Wh shown as kWh
+{
+    const auto value = milli<Member>(module, now);
+    return value ? std::optional{*value / 1000} : std::nullopt;
+}
+template <auto Member>
+std::optional<std::int64_t> yes(const Module& module, Instant now)
+{
+    const auto value = (module.*Member).fresh(now);
+    return value ? std::optional{std::int64_t{*value ? 1000 : 0}} : std::nullopt;
+}
+
+// What is told of each module: battery/module3-soc/percent. With the address, a key has 15 characters at most (MQTT-020).
+struct ModuleValue {
+    std::string_view suffix;
+    ValueType type;
+    std::uint8_t decimals;
+    std::optional<std::int64_t> (*milli)(const Module&, Instant now);
+};
+// clang-format off
+constexpr std::array module_values{
+    ModuleValue{"",         ValueType::voltage,     1, milli<&Module::voltage>},
+    ModuleValue{"",         ValueType::current,     1, milli<&Module::current>},
+    ModuleValue{"-soc",     ValueType::percent,     1, milli<&Module::soc>},
+    ModuleValue{"-soh",     ValueType::percent,     1, milli<&Module::soh>},
+    ModuleValue{"-low",     ValueType::voltage,     3, milli<&Module::cell_voltage_min>},
+    ModuleValue{"-high",    ValueType::voltage,     3, milli<&Module::cell_voltage_max>},
+    ModuleValue{"-min",     ValueType::temperature, 1, milli<&Module::temperature_min>},
+    ModuleValue{"-max",     ValueType::temperature, 1, milli<&Module::temperature_max>},
+    ModuleValue{"-mos",     ValueType::temperature, 1, milli<&Module::temperature_mos>},
+    ModuleValue{"-heater",  ValueType::temperature, 1, milli<&Module::temperature_heater>},
+    ModuleValue{"-charge",  ValueType::current,     0, milli<&Module::charge_limit_current>},
+    ModuleValue{"-disch",   ValueType::current,     0, milli<&Module::discharge_limit_current>},
+    ModuleValue{"-charge",  ValueType::raw,         0, yes<&Module::charge_switch>},
+    ModuleValue{"-disch",   ValueType::raw,         0, yes<&Module::discharge_switch>},
+    ModuleValue{"-in",      ValueType::energy,      2, kilo_milli<&Module::energy_in>},
+    ModuleValue{"-out",     ValueType::energy,      2, kilo_milli<&Module::energy_out>},
+    ModuleValue{"-cycles",  ValueType::count,       0, milli<&Module::cycles>},
+    ModuleValue{"-bal"    , ValueType::count,       0, milli<&Module::balancing>},
+    ModuleValue{"-alarms",  ValueType::count,       0, milli<&Module::alarms>},
+};
+// clang-format on
+
+}  // namespace
 
 bool ValueTopic::due(std::optional<std::int64_t> count, Instant now, Duration interval)
 {
@@ -60,11 +113,30 @@ void Values::grow(
             value_topic(setup_.topic, "battery", std::string{key} + std::to_string(topics.size()), type), decimals);
 }
 
+void Values::collect_modules(const Snapshot& snapshot, Instant now, bool all, std::vector<Outgoing>& out)
+{
+    for (const Module& m : snapshot.battery.modules) {
+        if (m.address < 1 || m.address > modules_.size() || !modules_[m.address - 1U].empty()) continue;
+        for (const ModuleValue& v : module_values)
+            modules_[m.address - 1U].emplace_back(
+                value_topic(setup_.topic, "battery", "module" + std::to_string(m.address) + std::string{v.suffix}, v.type),
+                v.decimals);
+    }
+    for (std::size_t n = 0; n < modules_.size(); ++n) {
+        const Module* found = nullptr;
+        for (const Module& m : snapshot.battery.modules)
+            if (m.address == n + 1) found = &m;
+        for (std::size_t i = 0; i < modules_[n].size(); ++i)
+            offer(modules_[n][i], found != nullptr ? module_values[i].milli(*found, now) : std::nullopt, now, all, out);
+    }
+}
+
 void Values::collect(const Snapshot& snapshot, Instant now, bool all, std::vector<Outgoing>& out)
 {
     if (setup_.battery) {
         for (std::size_t i = 0; i < battery_.size(); ++i)
             offer(battery_[i], setup_.battery->values[i].milli(snapshot.battery, now), now, all, out);
+        collect_modules(snapshot, now, all, out);
 
         if (!setup_.battery->sensor_key.empty()) {
             const auto sensors = snapshot.battery.temperatures.fresh(now);

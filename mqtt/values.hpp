@@ -5,6 +5,7 @@
 #include "model/snapshot.hpp"
 #include "mqtt/outgoing.hpp"
 
+#include <array>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -31,8 +32,8 @@ private:
     std::optional<Instant> sent_at_;
 };
 
-// All value topics of one battery and one inverter, in their fixed order: the battery driver's table, its sensors, its cells, the
-// inverter driver's table.
+// All value topics of one battery and one inverter, in their fixed order: the battery driver's table, its modules by address, its
+// sensors, its cells, the inverter driver's table.
 class Values {
 public:
     struct Setup {
@@ -51,10 +52,12 @@ public:
 
 private:
     void offer(ValueTopic& topic, std::optional<std::int64_t> milli, Instant now, bool all, std::vector<Outgoing>& out) const;
+    void collect_modules(const Snapshot& snapshot, Instant now, bool all, std::vector<Outgoing>& out);
     void grow(std::vector<ValueTopic>& topics, std::size_t count, std::string_view key, ValueType type, unsigned decimals) const;
 
     Setup setup_;
     std::vector<ValueTopic> battery_, sensors_, cells_, inverter_;
+    std::array<std::vector<ValueTopic>, modules_max> modules_;  // by address - 1; empty until the module was there
 };
 
 // "base/battery/cell-max/voltage"; without a key "base/battery/voltage".

@@ -79,6 +79,35 @@ inline void put_cells(Snapshot& s, std::size_t count, std::int64_t first_mv)
     put(s.battery.cells, cells, s.now);
 }
 
+// A tower, everything of its modules known: as wide as such numbers get.
+inline void put_modules(Snapshot& s, unsigned count)
+{
+    s.battery.modules.clear();
+    for (unsigned n = 0; n < count; ++n) {
+        Module m;
+        m.address = static_cast<std::uint8_t>(n + 1);
+        put(m.voltage, 52.8_V, s.now);
+        put(m.current, -(102.7_A), s.now);
+        put(m.soc, 64.2_pct, s.now);
+        put(m.soh, 98.7_pct, s.now);
+        put(m.cell_voltage_min, 3241_mV, s.now);
+        put(m.cell_voltage_max, 3265_mV, s.now);
+        put(m.temperature_min, Temperature::from_milli(-14'200), s.now);
+        put(m.temperature_max, Temperature::from_milli(-11'500), s.now);
+        put(m.temperature_mos, 31.5_degC, s.now);
+        put(m.charge_limit_current, 60_A, s.now);
+        put(m.discharge_limit_current, 120_A, s.now);
+        put(m.charge_switch, true, s.now);
+        put(m.discharge_switch, false, s.now);
+        put(m.cycles, 300_count, s.now);
+        put(m.balancing, 3_count, s.now);
+        put(m.alarms, 12_count, s.now);
+        put(m.energy_in, 18'933_Wh, s.now);
+        put(m.energy_out, 15'151_Wh, s.now);
+        s.battery.modules.push_back(m);
+    }
+}
+
 // Everything known and fresh at `now`, `cells` of 3.421 V and up.
 inline Snapshot sample_snapshot(Instant now, std::size_t cells = 4)
 {

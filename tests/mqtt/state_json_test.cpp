@@ -78,6 +78,7 @@ TEST_CASE("STATE is ASCII of at most 4 KiB, whatever is in it")
         s.verdict.faults.push_back(f);
         s.verdict.first_cause = f;
     }
+    put_modules(s, 16);
     const std::int64_t big = -999'999'999'999;
     for (auto* r : {&s.battery.voltage, &s.battery.cell_voltage_max, &s.battery.cell_voltage_min})
         put(*r, Voltage::from_milli(big), t0);
@@ -99,6 +100,97 @@ TEST_CASE("STATE is ASCII of at most 4 KiB, whatever is in it")
     CHECK(fresh.size() <= state_bytes_max);
     CHECK(json::accept(fresh));
     for (const char c : text + fresh) REQUIRE((c >= ' ' && c <= '~'));
+}
+
+// MQTT-030
+TEST_CASE("STATE tells of every module of a tower, and of sixteen at once what fits")
+{
+    Snapshot s = sample_snapshot(t0);
+    CHECK_FALSE(json::parse(state(s))["battery"].contains("modules"));
+    put_modules(s, 2);
+    put(s.battery.modules[1].current, 1.5_A, t0, 5s);
+    CHECK(
+        state(s).find(
+            R"("modules":[{"number":1,"soc":64.2,"voltage":52.8,"current":-102.7,"cell_min":3.241,"cell_max":3.265,)"
+            R"("temperature_min":-14.2,"temperature_max":-11.5,"alarms":12},{"number":2,"soc":64.2,"voltage":52.8,"current":1.5,)") !=
+        std::string::npos);
+    s.now = t0 + 6s;
+    CHECK(json::parse(state(s))["battery"]["modules"][1]["current"].is_null());
+    s.now = t0;
+
+    // A tower of sixteen in an ordinary house is told in full.
+    put_modules(s, 16);
+    const std::string tall = state(s);
+    CHECK(tall.size() <= state_bytes_max);
+    MESSAGE("STATE with 16 modules: " << tall.size() << " bytes");
+    const json modules = json::parse(tall)["battery"]["modules"];
+    REQUIRE(modules.size() == 16);
+    CHECK(modules[15]["number"] == 16);
+    CHECK(modules[15]["cell_max"] == 3.265);
+
+    // With a long text beside it, each module still has its charge, its current and its alarms.
+    s.buses[0].status.name = Text<48>{std::string(48, '"')};
+    s.buses[1].status.name = Text<48>{std::string(47, '"')};
+    s.verdict.faults.push_back(sample_fault(FaultId::temp_event, FaultClass::emergency, Direction::both, t0));
+    s.verdict.first_cause = s.verdict.faults[0];
+    for (auto* r : {&s.battery.charge_in, &s.battery.charge_out, &s.battery.charge_full, &s.battery.charge_remaining})
+        put(*r, 999'999_Ah, t0);
+    for (auto* r : {&s.battery.energy_in, &s.battery.energy_out, &s.battery.energy_full, &s.battery.energy_remaining})
+        put(*r, Energy::from_milli(999'999'999'999), t0);
+    s.inverter.name = Text<16>{"\"\"\"\"\"\"\"\"\"\"\"\"\"\"\"\""};
+    for (auto* r : {&s.battery.voltage, &s.battery.cell_voltage_min, &s.battery.cell_voltage_max})
+        put(*r, Voltage::from_milli(-999'999'999'999), t0);
+    for (auto* r : {&s.battery.charge_limit, &s.battery.discharge_limit}) put(*r, Power::from_milli(999'999'999'999), t0);
+    s.verdict.sequence = UINT64_MAX;
+    const std::string crowded = state(s);
+    CAPTURE(crowded.size());
+    CHECK(crowded.size() <= state_bytes_max);
+    const json brief = json::parse(crowded)["battery"]["modules"];
+    REQUIRE(brief.size() == 16);
+    CHECK_FALSE(brief[15].contains("cell_max"));
+    CHECK(brief[15]["soc"] == 64.2);
+    CHECK(brief[15]["current"] == -102.7);
+    CHECK(brief[15]["alarms"] == 12);
+}
+
+TEST_CASE("what a battery allows as a current is shown as power, and is missed when it is too old")
+{
+    Snapshot s = sample_snapshot(t0);
+    s.battery.charge_limit = s.battery.discharge_limit = Reading<Power>{};
+    put(s.battery.voltage, 52_V, t0);
+    put(s.battery.charge_limit_current, 100_A, t0, 5s);
+    put(s.battery.discharge_limit_current, 180_A, t0, 5s);
+    put(s.battery.charge_allowed, true, t0);
+    put(s.battery.discharge_allowed, true, t0, 3s);
+    const auto ask = [&] { return json::parse(state_json(s, nullptr, {s.now, wall}))["battery"]; };
+    CHECK(ask()["allowed_charge_w"] == 5200);
+    CHECK(ask()["allowed_discharge_w"] == 9360);
+    CHECK(ask()["stale"].empty());
+    const auto before = watched(s);
+    s.now = t0 + 6s;
+    CHECK(ask()["allowed_charge_w"].is_null());
+    CHECK(ask()["stale"] == json({"flags", "charge_limit", "discharge_limit"}));
+    CHECK(moved(before, watched(s)));
+}
+
+TEST_CASE("a module that joins, moves its charge or complains moves STATE")
+{
+    Snapshot s = sample_snapshot(t0);
+    const auto none = watched(s);
+    put_modules(s, 2);
+    const auto two = watched(s);
+    CHECK(moved(none, two));
+    put(s.battery.modules[1].soc, 64.9_pct, t0);
+    CHECK_FALSE(moved(two, watched(s)));
+    put(s.battery.modules[1].soc, 65.2_pct, t0);
+    CHECK(moved(two, watched(s)));
+    put_modules(s, 2);
+    put(s.battery.modules[0].alarms, 13_count, t0);
+    CHECK(moved(two, watched(s)));
+    // The first one left, and another address has its place.
+    put_modules(s, 2);
+    s.battery.modules[1].address = 3;
+    CHECK(moved(two, watched(s)));
 }
 
 // MQTT-073

@@ -160,3 +160,57 @@ TEST_CASE("nothing is sent of a pack that never spoke")
     values.collect(s, t0, true, out);
     CHECK(out.empty());
 }
+
+// MQTT-020, MQTT-027
+TEST_CASE("every module of a tower has its topics, by address, and keeps them when another one leaves")
+{
+    Values values{setup()};
+    Snapshot s;
+    s.now = t0;
+    put_modules(s, 3);
+    std::vector<Outgoing> out;
+    values.collect(s, t0, false, out);
+    CHECK(lines(out).starts_with("t/battery/module1/voltage 52.8\n"
+                                 "t/battery/module1/current -102.7\n"
+                                 "t/battery/module1-soc/percent 64.2\n"
+                                 "t/battery/module1-soh/percent 98.7\n"
+                                 "t/battery/module1-low/voltage 3.241\n"
+                                 "t/battery/module1-high/voltage 3.265\n"
+                                 "t/battery/module1-min/temperature -14.2\n"
+                                 "t/battery/module1-max/temperature -11.5\n"
+                                 "t/battery/module1-mos/temperature 31.5\n"
+                                 "t/battery/module1-charge/current 60\n"
+                                 "t/battery/module1-disch/current 120\n"
+                                 "t/battery/module1-charge/raw 1\n"
+                                 "t/battery/module1-disch/raw 0\n"
+                                 "t/battery/module1-in/energy 18.93\n"
+                                 "t/battery/module1-out/energy 15.15\n"
+                                 "t/battery/module1-cycles/count 300\n"
+                                 "t/battery/module1-bal/count 3\n"
+                                 "t/battery/module1-alarms/count 12\n"
+                                 "t/battery/module2/voltage 52.8\n"));
+    CHECK(out.size() == 54);
+
+    // The second one leaves: nothing of it, and the third is still the third.
+    s.battery.modules.erase_ordered(1);
+    out.clear();
+    values.collect(s, t0 + 20s, true, out);
+    CHECK(lines(out).find("module2") == std::string::npos);
+    CHECK(lines(out).find("t/battery/module3-soc/percent 64.2") != std::string::npos);
+    CHECK(out.size() == 36);
+
+    put_modules(s, 16);
+    out.clear();
+    values.collect(s, t0 + 40s, true, out);
+    for (const Outgoing& m : out) {
+        const auto key = m.topic.substr(10, m.topic.rfind('/') - 10);
+        CHECK_MESSAGE(key.size() <= 15, m.topic);
+    }
+    CHECK(out.size() == 288);
+    // An address that cannot be is left out.
+    s.battery.modules[0].address = 0;
+    s.battery.modules[1].address = 17;
+    out.clear();
+    values.collect(s, t0 + 60s, true, out);
+    CHECK(out.size() == 252);
+}
