@@ -15,6 +15,7 @@ namespace layout = deye;
 namespace {
 
 constexpr double cell_full = 3.52, cell_not_full = 3.40;  // the charge switch opens and closes
+constexpr double soc_full = 0.995, soc_not_full = 0.97;
 constexpr double cell_empty = 2.80, cell_not_empty = 3.05;
 constexpr double pulse_a = 211.0;  // seen offered for a second by a full pack
 constexpr unsigned pulse_every = 17;
@@ -164,7 +165,8 @@ void DeyePack::live(Instant now)
             low = std::min(low, v);
             high = std::max(high, v);
         });
-        u.full = u.full ? high > cell_not_full : high >= cell_full;
+        const double charge = u.model.soc();
+        u.full = u.full ? high > cell_not_full || charge > soc_not_full : high >= cell_full || charge >= soc_full;
         u.empty = u.empty ? low < cell_not_empty : low <= cell_empty;
     }
     const double soc = mean_soc();
@@ -280,7 +282,8 @@ void DeyePack::send_measurements(unsigned, Outbox& out)
     for (const Unit& u : units_)
         for (unsigned i = 0; i < sensors; ++i) sum += u.here ? u.model.temperature(i) : 0.0;
     CanFrame f = layout::measurements.blank();
-    layout::voltage.put(f, quantity<Voltage>(lied_voltage_.value_or(std::round(number(pack_voltage()) * 10.0) / 10.0)));
+    layout::voltage.put(f, quantity<Voltage>(std::round(number(pack_voltage()) * 10.0) / 10.0));
+    if (lied_voltage_) write_raw(f, layout::voltage.bits, std::llround(*lied_voltage_ * 100.0));  // also what no pack can have
     (victron_ ? layout::current_victron : layout::current_native).put(f, quantity<Current>(flowing_a()));
     layout::temperature.put(f, quantity<Temperature>(here() > 0 ? sum / (sensors * here()) : 0.0));
     emit(f, out);
