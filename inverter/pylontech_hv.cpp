@@ -180,6 +180,7 @@ void Driver::fall_silent()
     waiting_.clear();
     next_ = end_ = 0;
     refusal_due_ = asleep_ = false;
+    ask_at_ = ask_equipment_at_ = Instant::min();
     limits_told_.reset();
     state_.soc_overridden = false;
 }

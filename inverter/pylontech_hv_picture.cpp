@@ -66,7 +66,7 @@ void Picture::fix_geometry(const PackFacts& facts)
     geometry_ = configured_;
     std::optional<Voltage> nominal = facts.voltage_nominal;
     if (!nominal && facts.voltage_max && facts.voltage_min) nominal = (*facts.voltage_max + *facts.voltage_min) / 2;
-    if (!nominal) nominal = totals_.voltage;
+    if (!nominal) return;
     if (configured_.voltage == Voltage{}) geometry_->voltage = *nominal;
     if (configured_.capacity == Charge{} && facts.energy_rated)
         geometry_->capacity = (*facts.energy_rated / *nominal).value_or(Charge{});

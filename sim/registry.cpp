@@ -3,6 +3,7 @@
 #include "sim/byd_atto3_pack.hpp"
 #include "sim/byd_hvs_inverter.hpp"
 #include "sim/deye_pack.hpp"
+#include "sim/pylontech_hv_inverter.hpp"
 #include "sim/pylontech_lv_inverter.hpp"
 
 #include <algorithm>
@@ -24,6 +25,9 @@ constexpr std::array inverters{
         "ready_s: 1"},
     InverterKind{"pylontech-lv", "48 V inverter set to Pylontech, or to one of its dialects",
         [](const InverterChoice& c) -> std::unique_ptr<SimulatedInverter> { return std::make_unique<PylontechLvInverter>(c); },
+        "ready_s: 1"},
+    InverterKind{"pylontech-hv", "hybrid inverter set to Pylontech high voltage",
+        [](const InverterChoice& c) -> std::unique_ptr<SimulatedInverter> { return std::make_unique<PylontechHvInverter>(c); },
         "ready_s: 1"},
 };
 

@@ -1,6 +1,7 @@
-// Frames of Pylontech high voltage, in both directions. Recorded ones name their source; the others are made up: calculated from the
-// description of the fields, not with this code.
+// Frames of Pylontech high voltage, in both directions. Recorded ones name their source; the others are made up: calculated from
+// the description of the fields, not with this code.
 #include "inverter/pylontech_hv_frames.hpp"
+
 #include "inverter/pylontech_hv_layout.hpp"
 #include "tests/inverter/hvs_house.hpp"
 
@@ -219,9 +220,9 @@ TEST_CASE("pylontech_hv: the dialect with the high byte first turns every two-by
     CHECK(text(hv::encode_totals({384.2_V, 12.3_A, 23.5_degC, 50_pct, 98_pct}, big)) == "00004210#0F0275AB04D33262");
     CHECK(text(hv::encode_limits({432_V, 336_V, 25_A, 30_A}, big)) == "00004220#10E00D20762A765C");
     CHECK(text(hv::encode_cell_voltages({3352_mV, 3318_mV, 17, 88}, big)) == "00004230#0D180CF600110058");
-    CHECK(text(hv::encode_status({hv::state_idle, 112,
-                                     {.alarms = hv::kind::charge_hot, .protections = hv::kind::module_high, .faults = 4}},
-              big)) == "00004250#0300700400200800");
+    CHECK(text(hv::encode_status(
+              {hv::state_idle, 112, {.alarms = hv::kind::charge_hot, .protections = hv::kind::module_high, .faults = 4}}, big)) ==
+        "00004250#0300700400200800");
     CHECK(text(hv::encode_forbidden(true, false, big)) == "00004280#AA00000000000000");
     CHECK(text(hv::encode_geometry({120, 4, 30, 384_V, 37_Ah}, big)) == "00007320#0078041E01800025");
     CHECK(text(hv::encode_versions(big)) == "00007310#0100020101020000");

@@ -52,6 +52,12 @@ public:
         REQUIRE(state().phase == InverterPhase::run);
         sent.clear();
     }
+    // Until one more frame of this id went out; of an inverter that is told unasked.
+    void run_until_sent(std::uint32_t id)
+    {
+        const auto before = times(id).size();
+        for (int i = 0; i < 1000 && times(id).size() == before; ++i) run(10ms);
+    }
     void report(const ActiveFault& fault)
     {
         verdict.faults.clear();
