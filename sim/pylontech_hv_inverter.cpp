@@ -83,8 +83,13 @@ void PylontechHvInverter::on_frame(const CanFrame& f, Instant at)
 void PylontechHvInverter::hear_answer(const CanFrame& f, std::uint32_t id, Instant at)
 {
     // Who never asks takes what comes, as long as it begins at the beginning.
-    if (silent_ && expected_.ids.empty())
-        expected_.ids = is_in(ensemble_ids, id) ? std::span{ensemble_ids} : std::span{equipment_ids};
+    if (silent_ && expected_.ids.empty()) {
+        asked_at_ = at;
+        if (is_in(ensemble_ids, id))
+            expected_.ids = ensemble_ids;
+        else
+            expected_.ids = equipment_ids;
+    }
     if (expected_.ids.empty()) return problem(hex(f.id) + " unasked");
     if (id != expected_.ids[expected_.next]) {
         problem(hex(f.id) + " out of order, " + hex(expected_.ids[expected_.next] + address_) + " was next");
@@ -105,7 +110,7 @@ void PylontechHvInverter::hear_answer(const CanFrame& f, std::uint32_t id, Insta
     if (expected_.ids.data() == ensemble_ids.data())
         end_of_ensemble(at);
     else
-        ++told_.equipments;
+        end_of_equipment(at);
     expected_ = {};
 }
 
@@ -182,6 +187,12 @@ void PylontechHvInverter::hear_equipment(const CanFrame& f, std::uint32_t id)
     }
 }
 
+void PylontechHvInverter::end_of_equipment(Instant at)
+{
+    ++told_.equipments;
+    equipment_at_ = at + equipment_every;
+}
+
 // A limit and its mark belong together, and so do a protection and the direction that it stops.
 void PylontechHvInverter::end_of_ensemble(Instant at)
 {
@@ -240,8 +251,7 @@ void PylontechHvInverter::speak(Instant now, Outbox& out)
     if (!expected_.ids.empty()) return;  // one question at a time
     if (now >= equipment_at_) {
         ask(layout::ask_equipment, equipment_ids, out);
-        // Until it is known who is there it asks with every beat.
-        equipment_at_ = now + (told_.equipments > 0 ? equipment_every : ensemble_every);
+        equipment_at_ = now + ensemble_every;  // until it knows who is there
         asked_at_ = now;
     } else if (now >= ensemble_at_) {
         ask(layout::ask_ensemble, ensemble_ids, out);

@@ -84,7 +84,7 @@ private:
     void hear_marks(const CanFrame& frame);
     void hear_equipment(const CanFrame& frame, std::uint32_t id);
     void end_of_ensemble(Instant at);
-    void check_protections();
+    void end_of_equipment(Instant at);
     void watch_answers(Instant now);
     void speak(Instant now, Outbox& out);
     void ask(std::int64_t what, std::span<const std::uint32_t> answer, Outbox& out);

@@ -105,11 +105,11 @@ TEST_CASE("pylontech_hv: the limit falls with the inverter's next question, when
     w.run(10s);
     for (int i = 0; i < 20; ++i) {
         w.run(30s + i * 53ms);
-        w.command({.id = CommandId::charge, .on = false});
+        w.command({.kind = CommandKind::charge, .on = false});
         const Instant told = w.now;
         REQUIRE(w.run_until([&] { return inverter(w).charge_limit() == 0_A && inverter(w).told().charge_forbidden; }, 5s));
         CHECK(w.now - told <= 1200ms);  // its beat, and an answer
-        w.command({.id = CommandId::charge, .on = true});
+        w.command({.kind = CommandKind::charge, .on = true});
     }
     CHECK(w.inverter->report().problems.empty());
 }
@@ -172,7 +172,7 @@ TEST_CASE("pylontech_hv: an inverter that never asks is told all the same, if so
     CHECK(w.inverter->current() > 10_A);
     CHECK(w.inverter->report().satisfied());
     const Instant told = w.now;
-    w.command({.id = CommandId::charge, .on = false});
+    w.command({.kind = CommandKind::charge, .on = false});
     REQUIRE(w.run_until([&] { return inverter(w).told().charge_forbidden; }, 5s));
     CHECK(w.now - told <= 400ms);
 }
