@@ -73,7 +73,10 @@ void BasicTxPort<Frame>::put(const Frame& frame, Instant now, const Stamp& stamp
     if (!slot->pending && slot->waiting_since && now - slot->queued_at > 3 * period(*slot)) stop_waiting(*slot);
     if (slot->pending && now - slot->queued_at >= period(*slot)) ++dropped_;  // replaced a whole beat later: that beat is lost
     if (!slot->pending) slot->order = ++order_;
-    if (!slot->waiting_since) slot->waiting_since = now;
+    if (!slot->waiting_since) {
+        slot->waiting_since = now;
+        ++waiting_;
+    }
     slot->pending = true;
     slot->frame = frame;
     slot->stamp = stamp;
@@ -126,6 +129,7 @@ void BasicTxPort<Frame>::check(Slot& slot, Instant now, const Stamp& newest)
 template <class Frame>
 void BasicTxPort<Frame>::stop_waiting(Slot& slot)
 {
+    if (slot.waiting_since) --waiting_;
     slot.waiting_since.reset();
     slot.missed_counted = false;
 }
@@ -134,6 +138,7 @@ template <class Frame>
 std::optional<Frame> BasicTxPort<Frame>::next(Instant now, const Stamp& newest)
 {
     has_in_hand_ = false;
+    if (waiting_ == 0) return std::nullopt;
     for (Slot& slot : slots_) {
         if (slot.pending) check(slot, now, newest);
         if (!slot.missed_counted && behind(slot, 2, now)) {
@@ -203,6 +208,7 @@ template <class Frame>
 Instant BasicTxPort<Frame>::wake() const
 {
     Instant when = end_of_time;
+    if (waiting_ == 0) return when;
     for (const Slot& slot : slots_)
         if (slot.pending) when = std::min(when, std::max(retry_at_, earliest(slot)));
     return when;
@@ -223,7 +229,7 @@ bool BasicTxPort<Frame>::refusing(Instant now) const
 template <class Frame>
 bool BasicTxPort<Frame>::starved(Instant now) const
 {
-    return std::any_of(slots_.begin(), slots_.end(), [now](const Slot& slot) { return behind(slot, 3, now); });
+    return waiting_ > 0 && std::any_of(slots_.begin(), slots_.end(), [now](const Slot& slot) { return behind(slot, 3, now); });
 }
 
 // A message that has not got out for so many of its periods, and that its driver still asks for.

@@ -82,7 +82,7 @@ private:
         std::uint64_t order = 0;
         Instant sent_queued_at{}, sent_at{};  // of the last one sent
         Stamp sent_stamp;
-        std::optional<Instant> waiting_since;  // queued and not sent since
+        std::optional<Instant> waiting_since;  // queued and not sent since; set while pending
     };
     class Refusals {
     public:
@@ -100,11 +100,12 @@ private:
     bool too_soon(const Slot& slot, Instant now, const Stamp& stamp) const;
     Instant earliest(const Slot& slot) const;
     void check(Slot& slot, Instant now, const Stamp& newest);
-    static void stop_waiting(Slot& slot);
+    void stop_waiting(Slot& slot);
     static bool behind(const Slot& slot, int periods, Instant now);
 
     std::vector<Slot> slots_;         // sized at construction
     std::vector<Refusals> refusals_;  // per rule, and a last one for ids on no list
+    unsigned waiting_ = 0;            // slots with a waiting_since: mostly none, and then there is nothing to look at
     std::size_t in_hand_ = 0;
     bool has_in_hand_ = false;
     bool muted_ = false, ever_sent_ = false;

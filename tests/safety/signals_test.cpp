@@ -12,15 +12,16 @@ using batgw::test::House;
 
 namespace {
 
-struct Row {
+struct AgeRow {
     SignalId id;
     Duration floor, ceiling;
 };
-constexpr std::array rows{Row{SignalId::flags, 2s, 5s}, Row{SignalId::contactor, 1s, 3s}, Row{SignalId::current, 2s, 10s},
-    Row{SignalId::voltage, 2s, 10s}, Row{SignalId::link_voltage, 500ms, 1s}, Row{SignalId::cell_voltage_max, 5s, 15s},
-    Row{SignalId::cell_voltage_min, 5s, 15s}, Row{SignalId::charge_limit, 5s, 15s}, Row{SignalId::discharge_limit, 5s, 15s},
-    Row{SignalId::temperature_min, 10s, 60s}, Row{SignalId::temperature_max, 10s, 60s}, Row{SignalId::soc, 10s, 60s},
-    Row{SignalId::insulation, 60s, 300s}, Row{SignalId::cells, 60s, 300s}, Row{SignalId::temperatures, 60s, 300s}};
+constexpr std::array rows{AgeRow{SignalId::flags, 2s, 5s}, AgeRow{SignalId::contactor, 1s, 3s},
+    AgeRow{SignalId::current, 2s, 10s}, AgeRow{SignalId::voltage, 2s, 10s}, AgeRow{SignalId::link_voltage, 500ms, 1s},
+    AgeRow{SignalId::cell_voltage_max, 5s, 15s}, AgeRow{SignalId::cell_voltage_min, 5s, 15s},
+    AgeRow{SignalId::charge_limit, 5s, 15s}, AgeRow{SignalId::discharge_limit, 5s, 15s},
+    AgeRow{SignalId::temperature_min, 10s, 60s}, AgeRow{SignalId::temperature_max, 10s, 60s}, AgeRow{SignalId::soc, 10s, 60s},
+    AgeRow{SignalId::insulation, 60s, 300s}, AgeRow{SignalId::cells, 60s, 300s}, AgeRow{SignalId::temperatures, 60s, 300s}};
 
 // Of the signals that grants need: which direction goes, and whether at once.
 struct Needed {
@@ -41,7 +42,7 @@ TEST_CASE("how old a signal may get: three periods, within the floor and the cei
     // SAFE-021
     REQUIRE(rows.size() == signal_count);
     const SafetyConfig config;
-    for (const Row& row : rows) {
+    for (const AgeRow& row : rows) {
         CAPTURE(to_string(row.id));
         BatteryProfile p;
         auto& signal = p.signals[index(row.id)];
