@@ -21,6 +21,7 @@ std::string attribute(const fs::path& file)
     in.read(text.data(), static_cast<std::streamsize>(text.size()));
     text.resize(static_cast<std::size_t>(in.gcount()));
     text.resize(std::min(text.find('\n'), text.size()));
+    std::erase_if(text, [](char c) { return c < ' ' || c > '~'; });
     return text;
 }
 
