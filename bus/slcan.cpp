@@ -42,6 +42,7 @@ void SlcanBus::go_to(Step step, Instant now)
     next_ = now;
     if (step != Step::ready) return;
     ready_at_ = now;
+    skipped_then_ = status_.counters.skipped_bytes;
     next_flags_ = now + flags_period;
     asked_flags_ = false;
     status_.bitrate = bitrate_;
@@ -57,9 +58,10 @@ void SlcanBus::beat(Instant now)
 {
     if (step_ == Step::ready) {
         // A board that was reset by opening its port, as Arduinos are, heard nothing of it all.
-        const bool deaf = !ever_answered_ && !heard_frame() && !opened_again_ && now - ready_at_ >= patience;
-        if (deaf) {
+        const bool deaf = !ever_answered_ && !opened_again_ && !heard_frame() && status_.counters.skipped_bytes == skipped_then_;
+        if (deaf && now - ready_at_ >= repeat_after) {
             opened_again_ = true;
+            enter_state(BusState::stopped);
             return go_to(Step::close, now);
         }
         if (has_flags_ && now >= next_flags_) {

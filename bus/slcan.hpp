@@ -18,7 +18,8 @@ public:
 
     static constexpr std::uint32_t usual_baud = 115'200;  // means nothing where the adapter itself is a USB device
     static constexpr Duration answer_time = 200ms;
-    static constexpr Duration try_again = 2s;  // after a refusal
+    static constexpr Duration try_again = 2s;     // after a refusal
+    static constexpr Duration repeat_after = 2s;  // without a sign of life: from the beginning, once
     static constexpr Duration flags_period = 2s;
 
 private:
@@ -49,6 +50,7 @@ private:
     bool opened_again_ = false;
     bool asked_flags_ = false, has_flags_ = true;
     Instant next_flags_{}, ready_at_{};
+    std::uint64_t skipped_then_ = 0;  // when it was opened
     RestartBackoff backoff_;
 };
 

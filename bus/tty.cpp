@@ -108,7 +108,7 @@ std::string_view word(SerialLine::Parity parity)
     case SerialLine::Parity::odd: return "odd parity";
     case SerialLine::Parity::none: break;
     }
-    return "no parity";
+    return "without parity";
 }
 
 }  // namespace
@@ -159,7 +159,7 @@ void close_line(Fd line)
     int waiting = 0;
     for (int tries = 0; tries < 20 && ::ioctl(line.get(), TIOCOUTQ, &waiting) == 0 && waiting > 0; ++tries)
         std::this_thread::sleep_for(10ms);
-    ::ioctl(line.get(), TCFLSH, TCOFLUSH);
+    if (waiting > 0) ::ioctl(line.get(), TCFLSH, TCOFLUSH);
     ::ioctl(line.get(), TIOCNXCL);
 }
 

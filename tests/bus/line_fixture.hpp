@@ -6,6 +6,7 @@
 
 #include <array>
 #include <cerrno>
+#include <csignal>
 #include <cstdlib>
 #include <filesystem>
 #include <functional>
@@ -15,7 +16,6 @@
 #include <string_view>
 #include <vector>
 
-#include <csignal>
 #include <fcntl.h>
 #include <poll.h>
 #include <sys/prctl.h>
@@ -99,7 +99,10 @@ public:
     void unplug() { fd_.reset(); }
     bus::Fd take() { return std::move(fd_); }
 
-    void write(const Bytes& bytes) const { REQUIRE(::write(fd(), bytes.data(), bytes.size()) == static_cast<ssize_t>(bytes.size())); }
+    void write(const Bytes& bytes) const
+    {
+        REQUIRE(::write(fd(), bytes.data(), bytes.size()) == static_cast<ssize_t>(bytes.size()));
+    }
     // What is there now.
     Bytes read() const
     {
@@ -224,13 +227,14 @@ inline void write_badly(int line, const Bytes& bytes, unsigned seed)
 inline CanFrame numbered(unsigned n)
 {
     return frame(n % 2 == 0 ? 0x371 : 0x1234567,
-        {static_cast<std::uint8_t>(n), static_cast<std::uint8_t>(n >> 8), 0xAA, 0x55, 0x0D, 0x07, static_cast<std::uint8_t>(n * 7),
-            0},
+        {static_cast<std::uint8_t>(n), static_cast<std::uint8_t>(n >> 8), 0xAA, 0x55, 0x0D, 0x07,
+            static_cast<std::uint8_t>(n * 7), 0},
         n % 2 == 1);
 }
 inline unsigned number_of(const CanFrame& f) { return f.data[0] | static_cast<unsigned>(f.data[1]) << 8; }
 
-// A timer of the loop, to see whether anything holds it up.
+// A timer of the loop, to see whether anything holds it up. Counts what this thread computed between two beats, as other programs
+// may have the machine for a while; waiting shows in `longest`, which has a wide bound only.
 class Metronome {
 public:
     explicit Metronome(event_base* base)
@@ -239,16 +243,30 @@ public:
         constexpr timeval often{0, 5000};
         event_add(timer_.get(), &often);
     }
-    Duration longest{};
+    bool kept() const { return beats_ > 10 && busiest < 50ms && longest < 2s; }
+    Duration longest{}, busiest{};
 
 private:
+    static Duration computed()
+    {
+        timespec t{};
+        ::clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
+        return std::chrono::seconds{t.tv_sec} + std::chrono::microseconds{t.tv_nsec / 1000};
+    }
     void beat()
     {
         const Instant now = monotonic_now();
-        if (last_ > Instant{}) longest = std::max(longest, now - last_);
+        const Duration used = computed();
+        if (beats_++ > 0) {
+            longest = std::max(longest, now - last_);
+            busiest = std::max(busiest, used - used_);
+        }
         last_ = now;
+        used_ = used;
     }
     Instant last_{};
+    Duration used_{};
+    unsigned beats_ = 0;
     bus::EventHandle timer_;
 };
 

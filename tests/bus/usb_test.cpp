@@ -77,7 +77,8 @@ TEST_CASE("of two that fit none is taken, and both are named with their sockets"
     CHECK(found.path.empty());
     CHECK(found.ambiguous);
     CHECK(found.problem ==
-        "2 ports fit usb:1a86:7523, and none is touched: /dev/ttyUSB0 at usb:1-1.3 (1a86:7523, USB Serial); /dev/ttyUSB1 at usb:1-1.2 "
+        "2 ports fit usb:1a86:7523, and none is touched: /dev/ttyUSB0 at usb:1-1.3 (1a86:7523, USB Serial); /dev/ttyUSB1 at "
+        "usb:1-1.2 "
         "(1a86:7523, USB Serial); name one by its socket, serial number or path");
     CHECK(bus::find_port(named("usb:1-1.2"), t.tree()).path == "/dev/ttyUSB1");
 }

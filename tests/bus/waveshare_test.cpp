@@ -36,8 +36,8 @@ const std::array variable_rows{
     Example{"AA C8 56 03 96 14 8B 00 82 00 00 00 55", frame(0x356, {0x96, 0x14, 0x8B, 0, 0x82, 0, 0, 0})},
     // Examples of the vendor's document.
     Example{"AA C2 03 01 11 22 55", frame(0x103, {0x11, 0x22})},
-    Example{"AA E8 67 45 23 01 11 22 33 44 55 66 77 88 55",
-        frame(0x1234567, {0x11, 0x22, 0x33, 0x44, 0x55, 0x66, 0x77, 0x88}, true)},
+    Example{
+        "AA E8 67 45 23 01 11 22 33 44 55 66 77 88 55", frame(0x1234567, {0x11, 0x22, 0x33, 0x44, 0x55, 0x66, 0x77, 0x88}, true)},
     Example{"AA E1 80 FF A2 18 01 55", frame(0x18A2FF80, {1}, true)},
 };
 
@@ -319,7 +319,10 @@ BusSpec spec_of(const std::string& path)
 struct House {
     explicit House(BusSpec spec) : port{open_bus(loop.base, spec, listener, log)} {}
     bool until(const std::function<bool()>& done, Duration most = 5s) const { return loop.run_until(done, most); }
-    bool active() const { return until([this] { return port->status().state == BusState::active; }); }
+    bool active() const
+    {
+        return until([this] { return port->status().state == BusState::active; });
+    }
     Loop loop;
     Lines log;
     Listener listener;
@@ -406,7 +409,8 @@ TEST_CASE("waveshare: what another process delays, splits, merges, corrupts and 
                            Bytes stream;
                            for (unsigned n = 0; n < count; ++n) {
                                Bytes b = encoded(numbered(n), framing);
-                               if (spoiled(n) && n % 2 == 0) b.erase(b.begin() + static_cast<std::ptrdiff_t>(chance() % b.size()));
+                               if (spoiled(n) && n % 2 == 0)
+                                   b.erase(b.begin() + static_cast<std::ptrdiff_t>(chance() % b.size()));
                                // In the variable form only a spoiled end or head can be seen at all.
                                if (spoiled(n) && n % 2 == 1) b[fixed ? chance() % b.size() : b.size() - 1] ^= 0x24;
                                stream = stream + b;
@@ -415,8 +419,8 @@ TEST_CASE("waveshare: what another process delays, splits, merges, corrupts and 
                            far::sleep(10s);
                        }};
         House house{spec_of(folder / "can")};
-        REQUIRE(house.until([&] { return !house.listener.heard.empty() && number_of(house.listener.heard.back().frame) == count - 1; },
-            20s));
+        REQUIRE(house.until(
+            [&] { return !house.listener.heard.empty() && number_of(house.listener.heard.back().frame) == count - 1; }, 20s));
         unsigned at = 0;
         for (const test::Heard& h : house.listener.heard) {
             const unsigned n = number_of(h.frame);
@@ -451,7 +455,9 @@ TEST_CASE("waveshare: a flood of garbage holds nothing up and yields no frame; a
     CHECK(house.listener.heard[0].frame == numbered(1));
     CHECK(house.listener.heard.size() == 1);
     CHECK(house.port->status().counters.skipped_bytes > 100'000);
-    CHECK(metronome.longest < 100ms);
+    CAPTURE(metronome.longest);
+    CAPTURE(metronome.busiest);
+    CHECK(metronome.kept());
     CHECK(house.log.count("bytes come, but no frame: the adapter's line does not run at 2000000 baud") == 1);
 }
 
@@ -534,7 +540,6 @@ TEST_CASE("waveshare: a driver that reads extended frames only has the adapter r
     House house{{.interface = "waveshare:" + folder / "can", .bitrate = 250'000, .receives = extended, .sends = {}}};
     REQUIRE(house.active());
     CHECK(far.read() == hex("AA 55 02 05 02 00 00 00 00 00 00 00 00 00 01 00 00 00 00 0A"));
-    CHECK_THROWS_WITH(
-        House({.interface = "waveshare:/dev/ttyUSB0", .bitrate = 83'333, .receives = {}, .sends = {}}),
+    CHECK_THROWS_WITH(House({.interface = "waveshare:/dev/ttyUSB0", .bitrate = 83'333, .receives = {}, .sends = {}}),
         "waveshare:/dev/ttyUSB0: the adapter cannot do 83333 bit/s");
 }
