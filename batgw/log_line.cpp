@@ -35,7 +35,7 @@ public:
                 rest_.remove_prefix(1);
             } else if (rest_.substr(0, 2) == "\x1b[") {
                 const auto end = rest_.find('m');
-                if (end == std::string_view::npos || end > 12) return;
+                if (end > 12) return;  // or not there at all
                 rest_.remove_prefix(end + 1);
             } else {
                 return;

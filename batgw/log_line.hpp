@@ -46,12 +46,12 @@ constexpr std::string_view to_string(LogLine::Kind k)
 }
 
 // What `candump -l`, `-L` and plain `candump` write, with and without -t a, d, z, A, -x, -a, -S, -i, -c and -e; and frames as
-// `cansend` takes them. Views point into `line`.
-LogLine parse_can_line(std::string_view line);
+// `cansend` takes them. Views point into `text`.
+LogLine parse_can_line(std::string_view text);
 
 // [(time)] [name] [> or <] bytes in hexadecimal: "A5 40 90 08", "A5409008", "0xA5,0x40". ">" or "TX" marks what was written to
 // the device.
-LogLine parse_serial_line(std::string_view line);
+LogLine parse_serial_line(std::string_view text);
 
 // "444#0102", "00004210#": as candump -L and cansend have it.
 std::string frame_text(const CanFrame& frame);

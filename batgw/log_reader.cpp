@@ -32,10 +32,7 @@ void end_reading_on_interrupt()
     ::sigaction(SIGINT, &action, nullptr);
 }
 
-LogReader::LogReader(const std::string& path)
-    : name_{path == "-" ? "standard input" : path},
-      fd_{STDIN_FILENO},
-      buffer_(buffer_size)
+LogReader::LogReader(const std::string& path) : name_{path == "-" ? "standard input" : path}, buffer_(buffer_size)
 {
     if (path == "-") return;
     fd_ = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);

@@ -35,7 +35,7 @@ public:
 private:
     bool fill();
     std::string name_;
-    int fd_;
+    int fd_ = 0;  // standard input
     std::vector<char> buffer_;
     std::size_t begin_ = 0, end_ = 0;
     std::uint64_t number_ = 0;

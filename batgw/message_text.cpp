@@ -10,9 +10,9 @@ namespace batgw {
 namespace {
 
 struct Value {
-    std::int64_t raw;
+    std::int64_t raw = 0;
     std::optional<std::int64_t> milli;  // empty: no reading
-    bool plain;                         // a code: `raw` is the value
+    bool plain = false;                 // a code: `raw` is the value
 };
 
 Value value_of(const SignalView& s, const CanFrame& frame)

@@ -5,6 +5,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <utility>
 
 namespace batgw {
 namespace {
@@ -169,8 +170,8 @@ const std::vector<ShownValue>& StateChanges::look(const BatteryState& state)
     each_reading(state, reading);
     const std::uint32_t cells = state.cell_count.value_or(0);
     offer("cell_count", cells, [&] { return shown(cells); });
-    const ShownValue faults = listed(state.reported);
-    offer("reported", state.reported.empty() ? 0 : std::hash<std::string>{}(faults.json) | 1U, [&] { return faults; });
+    ShownValue faults = listed(state.reported);
+    offer("reported", state.reported.empty() ? 0 : std::hash<std::string>{}(faults.json) | 1U, [&] { return std::move(faults); });
     for (std::size_t i = 0; i < state.modules.size(); ++i) {
         prefix_ = "module_" + std::to_string(i + 1) + "_";
         each_reading(state.modules[i], reading);
