@@ -17,6 +17,12 @@ std::string id_text(const Protocol& p, std::uint32_t id, bool extended)
     return fmt::format("0x{:0{}X}", id, p.serial() ? 2 : extended ? 8 : 3);
 }
 
+std::string ids_text(const Protocol& p, const MessageView& m)
+{
+    const std::string first = fmt::format("`{}`", id_text(p, m.id, m.extended));
+    return m.count == 1 ? first : fmt::format("{} to `{}`", first, id_text(p, m.id + m.count - 1U, m.extended));
+}
+
 std::string time_of(Duration d)
 {
     const std::int64_t us = d.count();
@@ -83,7 +89,7 @@ std::string cell(std::string_view text)
 template <class Rule>
 bool listed(std::span<const Rule> rules, const MessageView& m)
 {
-    return std::any_of(rules.begin(), rules.end(), [&](const Rule& r) { return r.id == m.id && r.extended == m.extended; });
+    return std::any_of(rules.begin(), rules.end(), [&](const Rule& r) { return m.carried_by(r.id, r.extended); });
 }
 
 void add_messages(std::string& out, const Protocol& p, const Traffic& traffic)
@@ -98,7 +104,7 @@ void add_messages(std::string& out, const Protocol& p, const Traffic& traffic)
             bare.push_back(&m);
             continue;
         }
-        out += fmt::format("\n`{}` **{}**, {}{}{}\n", id_text(p, m.id, m.extended), m.name, counted(m.len, "byte"),
+        out += fmt::format("\n{} **{}**, {}{}{}\n", ids_text(p, m), m.name, counted(m.len, "byte"),
             m.period.count() > 0 ? fmt::format(", every {}", time_of(m.period)) : "",
             sent                                ? ", sent"
                 : listed(traffic.receives(), m) ? ", read"
@@ -110,8 +116,7 @@ void add_messages(std::string& out, const Protocol& p, const Traffic& traffic)
     }
     if (bare.empty()) return;
     out += "\nRead without any signal:";
-    for (const MessageView* m : bare)
-        out += fmt::format("{} `{}` {}", m == bare.front() ? "" : ",", id_text(p, m->id, m->extended), m->name);
+    for (const MessageView* m : bare) out += fmt::format("{} {} {}", m == bare.front() ? "" : ",", ids_text(p, *m), m->name);
     out += ".\n";
 }
 
@@ -120,8 +125,7 @@ void add_undeclared(std::string& out, const Protocol& p, const Traffic& traffic)
     std::string ids;
     for (const RxRule& r : traffic.receives()) {
         const auto messages = p.messages();
-        if (std::none_of(
-                messages.begin(), messages.end(), [&](const MessageView& m) { return m.id == r.id && m.extended == r.extended; }))
+        if (std::none_of(messages.begin(), messages.end(), [&](const MessageView& m) { return m.carried_by(r.id, r.extended); }))
             ids += fmt::format("{} `{}`", ids.empty() ? "" : ",", id_text(p, r.id, r.extended));
     }
     if (!ids.empty()) out += fmt::format("\nRead byte by byte:{}.\n", ids);
@@ -237,18 +241,20 @@ std::string layout_dbc(const Protocol& p)
     std::string out = "VERSION \"\"\n\nNS_ :\n\nBS_:\n\nBU_:\n\n";
     std::string comments;
     std::vector<std::uint32_t> seen;
-    for (const MessageView& m : p.messages()) {
-        const std::uint32_t id = m.extended ? m.id | 0x80000000U : m.id;
-        // A DBC knows each identifier once.
-        if (std::find(seen.begin(), seen.end(), id) != seen.end()) {
-            comments += fmt::format("CM_ BO_ {} \"also: {}\";\n", id, m.name);
-            continue;
+    for (const MessageView& m : p.messages())
+        for (std::uint32_t n = 0; n < m.count; ++n) {
+            const std::uint32_t id = (m.id + n) | (m.extended ? 0x80000000U : 0U);
+            const std::string name = m.count == 1 ? std::string{m.name} : fmt::format("{}_{}", m.name, n + 1);
+            // A DBC knows each identifier once.
+            if (std::find(seen.begin(), seen.end(), id) != seen.end()) {
+                comments += fmt::format("CM_ BO_ {} \"also: {}\";\n", id, name);
+                continue;
+            }
+            seen.push_back(id);
+            out += fmt::format("BO_ {} {}: {} Vector__XXX\n", id, symbol(name), m.len);
+            for (const SignalView& signal : m.signals) out += signal_line(signal);
+            out += "\n";
         }
-        seen.push_back(id);
-        out += fmt::format("BO_ {} {}: {} Vector__XXX\n", id, symbol(m.name), m.len);
-        for (const SignalView& s : m.signals) out += signal_line(s);
-        out += "\n";
-    }
     return out + comments;
 }
 

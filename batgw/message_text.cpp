@@ -39,7 +39,7 @@ const MessageView* find_message(std::span<const MessageView> messages, const Can
 {
     const MessageView* found = nullptr;
     for (const MessageView& m : messages) {
-        if (m.id != frame.id || m.extended != frame.extended) continue;
+        if (!m.carried_by(frame.id, frame.extended)) continue;
         if (m.len == frame.len) return &m;
         if (found == nullptr) found = &m;
     }

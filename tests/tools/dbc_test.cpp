@@ -94,9 +94,11 @@ TEST_CASE("the exported DBC tells the same values as the declarations, for every
         auto messages = read_dbc(layout_dbc(p));
         REQUIRE(!messages.empty());
         for (const MessageView& m : p.messages()) {
-            const auto found = messages.find(m.extended ? m.id | 0x80000000U : m.id);
+            const auto last = m.id + m.count - 1U;  // of a row
+            const auto found = messages.find(m.extended ? last | 0x80000000U : last);
             REQUIRE(found != messages.end());
-            if (found->second.name != m.name) continue;  // a second declaration of one identifier: only a comment
+            if (found->second.name != std::string{m.name} + (m.count > 1 ? "_" + std::to_string(m.count) : ""))
+                continue;  // a second declaration of one identifier: only a comment
             REQUIRE(found->second.length == m.len);
             REQUIRE(found->second.signals.size() == m.signals.size());
             for (int round = 0; round < 200; ++round) {
