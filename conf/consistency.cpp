@@ -295,7 +295,8 @@ void check_inverter_options(Checker& c, const Draft& d)
     const auto objection = d.inverter->objection(d.config.inverter.options);
     if (!objection) return;
     const std::string key = fmt::format("inverter.options.{}", objection->option);
-    c.require(false, {key, "inverter.protocol"}, std::string{objection->what}, std::string{objection->allowed});
+    c.require(false, {key, "inverter.protocol"}, fmt::format("{} {}", objection->option, objection->what),
+        std::string{objection->allowed});
 }
 
 void check_mqtt(Checker& c, const MqttConfig& m)

@@ -13,6 +13,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cmath>
 #include <string>
 
 namespace batgw {
@@ -92,7 +93,7 @@ private:
 
 Driver::Driver(const Options& o)
     : dialect_{dialect_of(o)},
-      zero_limit_{o.get<std::string>("zero_limit_as") == "0.1" ? 0.1_A : 0_A},
+      zero_limit_{in_steps<Current>(std::llround(o.get<double>("zero_limit_as") * 1000.0 / step_milli))},
       pace_{std::chrono::milliseconds{o.get<std::int64_t>("pace_ms")}},
       ready_time_{std::chrono::microseconds{static_cast<std::int64_t>(o.get<double>("ready_s") * 1e6)}},
       unasked_{o.get<bool>("unasked")},
@@ -143,9 +144,9 @@ Heard Driver::on_control(const CanFrame& f)
         if (mask_word(f) != word_yes) return Heard::implausible;
         refusal_due_ = true;
     } else if (id == sleep_wake.id) {
-        const auto word = sleep_word(f);
-        if (word != word_sleep && word != word_wake) return Heard::implausible;
-        asleep_ = allow_sleep_ && word == word_sleep;
+        const bool sleep = sleep_word(f) == word_sleep;
+        if (!sleep && sleep_word(f) != word_wake) return Heard::implausible;
+        asleep_ = allow_sleep_ && sleep;
     }
     return Heard::used;
 }

@@ -37,7 +37,7 @@ std::optional<Objection> objection(const Options& o)
         return Objection{d.big_endian ? "byte_order"
                 : d.plain_current     ? "current_offset"
                                       : "temperature_offset",
-            "no inverter is known to want this together with the other options",
+            "is not known to go with the other options in any inverter",
             "a row of docs/protocols/pylontech-hv.md, or expert: true"};
     const std::int64_t told = o.get<std::int64_t>("cells");
     if (told != 0 && told != o.get<std::int64_t>("modules") * o.get<std::int64_t>("cells_per_module"))

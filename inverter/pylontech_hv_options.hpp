@@ -19,7 +19,6 @@ inline constexpr std::array<std::string_view, 2> byte_orders{"little", "big"};
 inline constexpr std::array<std::string_view, 2> signs{"plus", "minus"};
 inline constexpr std::array<std::string_view, 2> current_offsets{"30000", "0"};
 inline constexpr std::array<std::string_view, 2> temperature_offsets{"1000", "0"};
-inline constexpr std::array<std::string_view, 2> zeros{"0", "0.1"};
 
 // clang-format off
 inline constexpr std::array option_rules{
@@ -35,7 +34,7 @@ inline constexpr std::array option_rules{
     OptionRule{"cells", OptionType::integer, "0", 0, 65535, {}, "cells in series shown; 0: modules by cells_per_module"},
     OptionRule{"voltage_v", OptionType::integer, "384", 0, 2000, {}, "voltage level shown, in V; 0: the pack's nominal voltage"},
     OptionRule{"capacity_ah", OptionType::integer, "37", 0, 65535, {}, "capacity shown, in Ah; 0: the pack's own"},
-    OptionRule{"zero_limit_as", OptionType::choice, "0", 0, 0, zeros, "what a limit of zero is told as, in A, for inverters that ignore a true zero; the marks still forbid"},
+    OptionRule{"zero_limit_as", OptionType::number, "0", 0, 1, {}, "what is sent for a limit of zero, in A: 0.1 for an inverter that ignores 0; the marks forbid all the same"},
     OptionRule{"window_margin_v", OptionType::number, "2.0", 0, 20, {}, "the voltage window shown is this much inside the pack's, in V"},
     OptionRule{"pace_ms", OptionType::integer, "10", 5, 20, {}, "between two frames of an answer, in ms"},
     OptionRule{"ready_s", OptionType::number, "5", 1, 60, {}, "limits stay 0 until all is well for this long, in s"},

@@ -218,7 +218,7 @@ struct BatteryDriverInfo {
     std::string_view cell_key, sensor_key;
 };
 
-// Options that do not go together: the one to blame, what is wrong with it, what would do.
+// Options that do not go together: the one to blame, what is wrong with it ("is ..."), what would do.
 struct Objection {
     std::string_view option, what, allowed;
 };

@@ -94,7 +94,11 @@ inline const InverterDriverInfo rich_inverter{.name = "rich-inverter",
     .messages = {},
     .receives = {},
     .sends = {},
-    .values = {}};
+    .values = {},
+    .objection = [](const Options& o) -> std::optional<Objection> {
+        if (o.get<std::string>("tint") != "dark" || o.get<std::int64_t>("modules") > 2) return std::nullopt;
+        return Objection{"modules", "are too few for a dark tint", "3 or more"};
+    }};
 
 // Its silence means nothing.
 inline const InverterDriverInfo quiet_inverter{.name = "quiet-inverter",

@@ -339,7 +339,7 @@ TEST_CASE("pylontech_hv: the other dialects reach the wire")
 TEST_CASE("pylontech_hv: an inverter that ignores a true zero is told 0.1 A, and forbidden all the same")
 {
     // SAFE-094: documented, at most 1 A, and shown.
-    HvHouse h{{{"zero_limit_as", std::string{"0.1"}}}};
+    HvHouse h{{{"zero_limit_as", 0.1}}};
     h.verdict.battery_valid = true;
     h.ask_ensemble();
     CHECK(h.told(0x4220).substr(8) == "31753175");
