@@ -160,7 +160,10 @@ void Judge::watch_zero(const Round& r)
         f.detail.assign(to_string(direction));
         faults_.report(f);
     };
-    const bool told = r.inverter_link.alive && verdict_.sequence > 0;
+    // One that never answers is told all the same, from the moment its driver speaks.
+    const bool spoken_to =
+        config_.inverter_link.information_only && r.in.inverter != nullptr && r.in.inverter->phase != InverterPhase::silent;
+    const bool told = (r.inverter_link.alive || spoken_to) && verdict_.sequence > 0;
     watch(ignores_charge_, Direction::charge, told && verdict_.charge.is_zero(), current.value_or(Current{}));
     watch(ignores_discharge_, Direction::discharge, told && verdict_.discharge.is_zero(), -current.value_or(Current{}));
 }

@@ -536,6 +536,24 @@ TEST_CASE(
         }
 }
 
+TEST_CASE("an inverter that never answers is watched for current against a zero grant all the same, once it is spoken to")
+{
+    // SAFE-113
+    for (const bool information_only : {true, false})
+        for (const InverterPhase phase : {InverterPhase::silent, InverterPhase::run}) {
+            House house;
+            house.safety.inverter_link.information_only = information_only;
+            house.safety.inverter_link.lost_open_after = for_ever;
+            house.inverter_speaks = false;
+            house.also = [&] { house.inverter.phase = phase; };
+            house.up();
+            house.inputs.operator_.charge = false;
+            house.current = 10_A;
+            house.run(10s);
+            REQUIRE(house.has(FaultId::ignores_zero_limit) == (information_only && phase == InverterPhase::run));
+        }
+}
+
 TEST_CASE("both directions blocked because something is too high is said so")
 {
     House house;

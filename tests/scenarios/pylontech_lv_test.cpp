@@ -206,6 +206,7 @@ TEST_CASE(
     WorldOptions o = lv();
     o.inverter_extra += "    soc_clamp: true\n";
     World w{o};
+    w.inverter->command("silent on");  // and never answers
     w.start_up();
     w.inverter->command("ignore on");
     w.inverter->set_wish(4_kW);
