@@ -55,9 +55,9 @@ static_assert(std::equal(all.begin(), all.end(), profile_names.begin(), profile_
     [](const Profile& p, std::string_view name) { return p.name == name; }));
 
 struct Shape {
-    Slot slot;
-    std::uint32_t id;
-    std::uint8_t natural;  // bytes that mean something without a tail
+    Slot slot{};
+    std::uint32_t id = 0;
+    std::uint8_t natural = 8;  // bytes that mean something without a tail
     bool by_verdict = false;
 };
 constexpr std::array shapes{

@@ -40,9 +40,9 @@ void Teller::look(const InverterView& view, bool running, Instant now)
     look_at_cells(view, now);
 
     told_.limits = limits_now(view.verdict, running);
-    const auto override_ = soc_override(view.verdict);
+    const auto clamped = soc_override(view.verdict);
     const Percent measured = b.soc.last().value_or(Percent{});
-    m.soc = override_.value_or(std::min(measured, options_.soc_cap));
+    m.soc = clamped.value_or(std::min(measured, options_.soc_cap));
     soc_true_ = m.soc == measured;
 
     look_at_requests(view, now);

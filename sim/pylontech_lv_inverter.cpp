@@ -49,7 +49,7 @@ bool may_be_missing(Slot slot)
 
 }  // namespace
 
-PylontechLvInverter::PylontechLvInverter(const InverterChoice& choice) : profile_{nullptr}, chance_{choice.seed}
+PylontechLvInverter::PylontechLvInverter(const InverterChoice& choice) : chance_{choice.seed}
 {
     expect(pylontech_lv::find_profile(choice.brand));
 }

@@ -114,7 +114,7 @@ private:
     bool do_coarse(const Words& w);
     bool do_report(const Words& w);
 
-    const pylontech_lv::Profile* profile_;
+    const pylontech_lv::Profile* profile_ = nullptr;
     Chance chance_;
     Told told_;
     std::vector<Rhythm> rhythms_;
