@@ -243,7 +243,7 @@ public:
         constexpr timeval often{0, 5000};
         event_add(timer_.get(), &often);
     }
-    bool kept() const { return beats_ > 10 && busiest < 50ms && longest < 2s; }
+    bool kept() const { return beats_ > 10 && busiest < 200ms && longest < 2s; }
     Duration longest{}, busiest{};
 
 private:
