@@ -82,7 +82,7 @@ constexpr std::array<Alarm, alarm_count> table{{
 
 // The other layout of 0x359, four bytes: protection, protection, warning, warning.
 struct Assigned {
-    std::size_t bit;
+    std::size_t bit = 0;
     Alarm alarm;
 };
 constexpr std::array pylontech_table{

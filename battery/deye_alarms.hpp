@@ -18,8 +18,8 @@ inline constexpr std::size_t alarm_count = 56;
 
 struct Alarm {
     std::string_view name;  // as the maker calls it, shortened to what fits a fault
-    FaultClass level;
-    Direction direction;
+    FaultClass level = FaultClass::warn;
+    Direction direction = Direction::none;
 };
 const Alarm& alarm(std::size_t bit);  // bit < alarm_count
 

@@ -21,10 +21,10 @@ inline constexpr std::uint8_t row = most_modules + 1;
 // What no pack of this kind can have is no reading: 35 to 65 V, 1000 A, 1.5 to 4.5 V per cell, -40 to 120 degrees.
 inline constexpr RawRange volts_10 = {350, 650}, volts_100 = {3500, 6500}, amps_10 = {-10'000, 10'000}, limit_10 = {0, 10'000},
                           cell_milli = {1500, 4500}, degrees_10 = {-400, 1200}, percent_10 = {0, 1000};
-inline constexpr TemperatureStep tenth_K = TemperatureStep::from_milli(100);
-inline constexpr Percent tenth_pct = Percent::from_milli(100);
-inline constexpr Charge tenth_Ah = Charge::from_milli(100);
-inline constexpr Energy milli_kWh = 1_Wh;
+inline constexpr TemperatureStep kelvin_tenth = TemperatureStep::from_milli(100);
+inline constexpr Percent percent_tenth = Percent::from_milli(100);
+inline constexpr Charge ampere_hour_tenth = Charge::from_milli(100);
+inline constexpr Energy watt_hour = 1_Wh;
 // More on the wire is more discharge, but for 0x356 in the profile victronCAN.
 inline constexpr Current out_10 = Current::from_milli(-100), in_10 = Current::from_milli(100);
 
@@ -49,14 +49,14 @@ inline constexpr Message charge_state{0x355, 8, "charge_state", 1010ms, soc, soh
 inline constexpr Signal<Voltage>     voltage        {.name = "voltage",         .bits = two_s(le(0, 16)),  .step = 10_mV,   .valid = volts_100};
 inline constexpr Signal<Current>     current_native {.name = "current",         .bits = two_s(le(16, 16)), .step = out_10,  .valid = amps_10};
 inline constexpr Signal<Current>     current_victron{.name = "current_victron", .bits = two_s(le(16, 16)), .step = in_10,   .valid = amps_10};
-inline constexpr Signal<Temperature> temperature    {.name = "temperature",     .bits = two_s(le(32, 16)), .step = tenth_K, .valid = degrees_10};
+inline constexpr Signal<Temperature> temperature    {.name = "temperature",     .bits = two_s(le(32, 16)), .step = kelvin_tenth, .valid = degrees_10};
 inline constexpr Message measurements{0x356, 8, "measurements", 1020ms, voltage, current_native, temperature};
 
 // MM MM NN NN NN KK CC CC     M maker, N pack number, K cell type, C nominal capacity of the system; victronCAN: MM to NN "PYLON"
 inline constexpr Code           maker      {.name = "maker",       .bits = be(0, 16)};
 inline constexpr Code           pack_number{.name = "pack_number", .bits = be(16, 24)};
 inline constexpr Code           cell_type  {.name = "cell_type",   .bits = le(40, 8)};
-inline constexpr Signal<Charge> capacity   {.name = "capacity",    .bits = le(48, 16), .step = tenth_Ah, .valid = {1, 65535}};
+inline constexpr Signal<Charge> capacity   {.name = "capacity",    .bits = le(48, 16), .step = ampere_hour_tenth, .valid = {1, 65535}};
 inline constexpr Message identity{0x35E, 8, "identity", 1090ms, maker, pack_number, cell_type, capacity};
 inline constexpr std::int64_t maker_native = 0x4459;              // "DY"
 inline constexpr std::int64_t maker_victron = 0x5059;             // "PY", and then ...
@@ -87,8 +87,8 @@ inline constexpr Message requests{0x35C, 8, "requests", 1080ms, heating_wanted, 
 // HH HH LL LL hh hh ll ll     H, L highest and lowest cell; h, l highest and lowest cell temperature, over all modules
 inline constexpr Signal<Voltage>     cell_max       {.name = "cell_voltage_max", .bits = le(0, 16),         .step = 1_mV,    .valid = cell_milli};
 inline constexpr Signal<Voltage>     cell_min       {.name = "cell_voltage_min", .bits = le(16, 16),        .step = 1_mV,    .valid = cell_milli};
-inline constexpr Signal<Temperature> temperature_max{.name = "temperature_max",  .bits = two_s(le(32, 16)), .step = tenth_K, .valid = degrees_10};
-inline constexpr Signal<Temperature> temperature_min{.name = "temperature_min",  .bits = two_s(le(48, 16)), .step = tenth_K, .valid = degrees_10};
+inline constexpr Signal<Temperature> temperature_max{.name = "temperature_max",  .bits = two_s(le(32, 16)), .step = kelvin_tenth, .valid = degrees_10};
+inline constexpr Signal<Temperature> temperature_min{.name = "temperature_min",  .bits = two_s(le(48, 16)), .step = kelvin_tenth, .valid = degrees_10};
 inline constexpr Message extremes{0x361, 8, "extremes", 1030ms, cell_max, cell_min, temperature_max, temperature_min};
 
 // SS SS HH HH .. .. .. ..     S software, H hardware of the master, as hexadecimal digits in the order of the bytes
@@ -123,7 +123,7 @@ inline constexpr Message alarms_victron{0x35A, 8, "alarms_victron", 1010ms};
 // .. KK SS SS CC CC MM MM     K cell type, S software, C capacity, M maker
 inline constexpr Code           cell_type_victron{.name = "cell_type", .bits = le(8, 8)};
 inline constexpr Code           software_victron {.name = "software",  .bits = be(16, 16)};
-inline constexpr Signal<Charge> capacity_victron {.name = "capacity",  .bits = le(32, 16), .step = tenth_Ah, .valid = {1, 65535}};
+inline constexpr Signal<Charge> capacity_victron {.name = "capacity",  .bits = le(32, 16), .step = ampere_hour_tenth, .valid = {1, 65535}};
 inline constexpr Code           maker_of_victron {.name = "maker",     .bits = be(48, 16)};
 inline constexpr Message identity_victron{0x35F, 8, "identity_victron", 1s, cell_type_victron, software_victron, capacity_victron, maker_of_victron};
 
@@ -141,16 +141,16 @@ inline constexpr Message module_alarms{Row{0x110, row}, 8, "module_alarms", 1s, 
 // VV VV CC CC SS SS HH HH     V voltage, C current (more is discharge, in both profiles), S state of charge, H health
 inline constexpr Signal<Voltage> module_voltage{.name = "voltage", .bits = le(0, 16),         .step = 100_mV,    .valid = volts_10};
 inline constexpr Signal<Current> module_current{.name = "current", .bits = two_s(le(16, 16)), .step = out_10,    .valid = amps_10};
-inline constexpr Signal<Percent> module_soc    {.name = "soc",     .bits = le(32, 16),        .step = tenth_pct, .valid = percent_10};
-inline constexpr Signal<Percent> module_soh    {.name = "soh",     .bits = le(48, 16),        .step = tenth_pct, .valid = percent_10};
+inline constexpr Signal<Percent> module_soc    {.name = "soc",     .bits = le(32, 16),        .step = percent_tenth, .valid = percent_10};
+inline constexpr Signal<Percent> module_soh    {.name = "soh",     .bits = le(48, 16),        .step = percent_tenth, .valid = percent_10};
 inline constexpr Message module_summary{Row{0x150, row}, 8, "module_summary", 1010ms, module_voltage, module_current, module_soc, module_soh};
 
 // As 0x361, of one module.
 inline constexpr Message module_extremes{Row{0x200, row}, 8, "module_extremes", 1020ms, cell_max, cell_min, temperature_max, temperature_min};
 
 // MM MM FF FF CC CC DD DD     M hottest MOSFET, F heating film (-40.0: none fitted), C, D allowed currents, cut to whole amperes
-inline constexpr Signal<Temperature> switch_temperature    {.name = "switch_temperature", .bits = two_s(le(0, 16)),  .step = tenth_K, .valid = degrees_10};
-inline constexpr Signal<Temperature> heater_temperature    {.name = "heater_temperature", .bits = two_s(le(16, 16)), .step = tenth_K, .valid = {-399, 1200}};
+inline constexpr Signal<Temperature> switch_temperature    {.name = "switch_temperature", .bits = two_s(le(0, 16)),  .step = kelvin_tenth, .valid = degrees_10};
+inline constexpr Signal<Temperature> heater_temperature    {.name = "heater_temperature", .bits = two_s(le(16, 16)), .step = kelvin_tenth, .valid = {-399, 1200}};
 inline constexpr Signal<Current>     module_charge_limit   {.name = "charge_limit",       .bits = le(32, 16), .step = 1_A, .valid = {0, 1000}, .round = Round::down};
 inline constexpr Signal<Current>     module_discharge_limit{.name = "discharge_limit",    .bits = le(48, 16), .step = 1_A, .valid = {0, 1000}, .round = Round::down};
 inline constexpr Message module_switches{Row{0x250, row}, 8, "module_switches", 1030ms, switch_temperature, heater_temperature, module_charge_limit, module_discharge_limit};
@@ -169,8 +169,8 @@ inline constexpr Code firmware_mark{.name = "mark", .bits = le(16, 8)};
 inline constexpr Message module_firmware{Row{0x500, row}, 8, "module_firmware", 2100ms, software, firmware_mark};
 
 // II II II II OO OO OO OO     I charged, O discharged since it was made
-inline constexpr Signal<Energy> energy_in {.name = "energy_in",  .bits = le(0, 32),  .step = milli_kWh};
-inline constexpr Signal<Energy> energy_out{.name = "energy_out", .bits = le(32, 32), .step = milli_kWh};
+inline constexpr Signal<Energy> energy_in {.name = "energy_in",  .bits = le(0, 32),  .step = watt_hour};
+inline constexpr Signal<Energy> energy_out{.name = "energy_out", .bits = le(32, 32), .step = watt_hour};
 inline constexpr Message module_energy{Row{0x550, row}, 8, "module_energy", 5300ms, energy_in, energy_out};
 
 // Sixteen ASCII characters of serial number, first and second half: personal, so not taken apart here.

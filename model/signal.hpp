@@ -174,19 +174,31 @@ struct Row {
     std::uint8_t count;
 };
 
+// What a message is declared with: a bare number, `Extended` or `Row`.
+struct Identifiers {
+    constexpr Identifiers(std::uint32_t id) : first{id} {}
+    constexpr Identifiers(Extended id) : first{id.id}, extended{true} {}
+    constexpr Identifiers(Row row) : first{row.first}, count{row.count} {}
+    std::uint32_t first;
+    bool extended = false;
+    std::uint8_t count = 1;
+};
+
 // What is known of how a frame comes: zero period means not documented.
 template <class... S>
 struct Message {
     std::uint32_t id;
-    bool extended = false;
-    std::uint8_t count = 1;  // identifiers in a row, from `id`
+    bool extended;
+    std::uint8_t count;  // identifiers in a row, from `id`
     std::uint8_t len;
     std::string_view name;
     std::chrono::milliseconds period;
     std::tuple<S...> signals;
 
-    consteval Message(std::uint32_t id_, std::uint8_t len_, std::string_view name_, std::chrono::milliseconds period_, S... s)
-        : id{id_},
+    consteval Message(Identifiers ids, std::uint8_t len_, std::string_view name_, std::chrono::milliseconds period_, S... s)
+        : id{ids.first},
+          extended{ids.extended},
+          count{ids.count},
           len{len_},
           name{name_},
           period{period_},
@@ -198,16 +210,6 @@ struct Message {
             for (std::size_t j = 0; j < i; ++j)
                 if (names[i] == names[j]) two_signals_share_a_name();
         (check(s, taken), ...);
-    }
-    consteval Message(Extended id_, std::uint8_t len_, std::string_view name_, std::chrono::milliseconds period_, S... s)
-        : Message{id_.id, len_, name_, period_, s...}
-    {
-        extended = true;
-    }
-    consteval Message(Row row, std::uint8_t len_, std::string_view name_, std::chrono::milliseconds period_, S... s)
-        : Message{row.first, len_, name_, period_, s...}
-    {
-        count = row.count;
     }
 
     constexpr bool matches(const CanFrame& f) const { return f.id == id && f.len == len && f.extended == extended; }
