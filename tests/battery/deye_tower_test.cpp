@@ -379,7 +379,7 @@ TEST_CASE(
     b.victron(2);
     b.said[0x200] = frame("200#E80CDA0CD700D200");  // 3304, 3290 mV, 21.5, 21.0 degrees
     b.said[0x201] = frame("201#F20CD00CE6009600");  // 3314, 3280 mV, 23.0, 15.0 degrees
-    b.hear("151#100200003502DE03");  // the second module is there, its extremes are not
+    b.hear("151#100200003502DE03");                 // the second module is there, its extremes are not
     b.hear(b.said[0x200]);
     CHECK_FALSE(b.state().cell_voltage_max.last());
     b.seconds(3);

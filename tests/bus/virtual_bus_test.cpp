@@ -154,8 +154,8 @@ TEST_CASE("an interface name of no known kind is refused by name")
     Lines log;
     Listener a;
     VirtualHub hub;
-    for (const char* name :
-        {"", "virtual:", "slcan:ttyACM0", "/dev/", "waveshare:", "usb:1a86", "a name", "sixteen-letters!", "..", "can0:1", "caf\xc3\xa9"}) {
+    for (const char* name : {"", "virtual:", "slcan:ttyACM0", "/dev/", "waveshare:", "usb:1a86", "a name", "sixteen-letters!",
+             "..", "can0:1", "caf\xc3\xa9"}) {
         CAPTURE(name);
         CHECK_THROWS_AS(open_bus(loop.base, everything(name), a, log, &hub), std::invalid_argument);
     }

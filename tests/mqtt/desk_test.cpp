@@ -146,7 +146,8 @@ TEST_CASE("each code is told")
 TEST_CASE("a refusal by a guard names it")
 {
     // MQTT-051
-    const std::string with = result_json({.command = "contactor", .code = CommandCode::guard_failed, .guard = "battery_data"}, {});
+    const std::string with =
+        result_json({.command = "contactor", .code = CommandCode::guard_failed, .guard = "battery_data"}, {});
     CHECK(with.find(R"("guards":["battery_data"])") != std::string::npos);
     CHECK(result_json({.command = "contactor", .code = CommandCode::ok}, {}).find("guards") == std::string::npos);
 }
