@@ -109,15 +109,6 @@ ReportedFault as_fault(const Alarm& a)
 
 }  // namespace
 
-const Alarm& alarm(std::size_t bit) { return table[bit]; }
-
-const Alarm* pylontech_alarm(std::size_t bit)
-{
-    for (const Assigned& a : pylontech_table)
-        if (a.bit == bit) return &a.alarm;
-    return nullptr;
-}
-
 bool is_pylontech_layout(const CanFrame& frame) { return frame.data[5] == 'P' && frame.data[6] == 'N'; }
 
 std::optional<unsigned> pylontech_modules(const CanFrame& frame)

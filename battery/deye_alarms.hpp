@@ -21,14 +21,12 @@ struct Alarm {
     FaultClass level = FaultClass::warn;
     Direction direction = Direction::none;
 };
-const Alarm& alarm(std::size_t bit);  // bit < alarm_count
 
 // Old packs send 0x359 as Pylontech does; it then says so in bytes 5 and 6.
 bool is_pylontech_layout(const CanFrame& frame);
 // The number of modules in such a frame; nothing when it is impossible.
 std::optional<unsigned> pylontech_modules(const CanFrame& frame);
 inline constexpr std::size_t pylontech_count = 32;
-const Alarm* pylontech_alarm(std::size_t bit);  // bit < pylontech_count; null: unassigned
 
 // One sender's complaints: a bit counts when two frames running show it, and no longer when one does not.
 class AlarmMemory {

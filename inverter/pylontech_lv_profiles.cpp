@@ -145,8 +145,6 @@ constexpr Traffic whole_traffic = [] {
 
 }  // namespace
 
-std::span<const Profile> profiles() { return all; }
-
 const Profile& find_profile(std::string_view name)
 {
     const auto* const found = std::find_if(all.begin(), all.end(), [name](const Profile& p) { return p.name == name; });

@@ -61,7 +61,6 @@ struct Profile {
 };
 
 inline constexpr std::array<std::string_view, 6> profile_names{"superset", "pylontech", "victron", "sma", "luxpower", "solark"};
-std::span<const Profile> profiles();  // in that order; the first is the default
 // The default for a name there is not.
 const Profile& find_profile(std::string_view name);
 

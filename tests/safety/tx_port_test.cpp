@@ -476,3 +476,39 @@ TEST_CASE("transmit port: is a value, a copy goes its own way")
     CHECK(copy.pending());
     CHECK(drain(copy, t0, stamp(t0)) == std::vector{frame(0x110)});
 }
+
+TEST_CASE("what a lower verdict overtook is counted, so that its driver can tell the newest")
+{
+    // SAFE-006, SAFE-263
+    TxPort port{rules};
+    queue(port, frame(0x110), t0, stamp(t0, 5_kW));
+    CHECK(port.overtaken() == 0);
+    CHECK_FALSE(port.next(t0 + 1ms, stamp(t0 + 1ms, 4_kW)));
+    CHECK(port.overtaken() == 1);
+    CHECK_FALSE(port.pending());
+}
+
+TEST_CASE("telegrams of a serial line pass the same guard: only what is listed, as long as listed, by a young verdict")
+{
+    // SAFE-006
+    constexpr std::array requests{
+        TxRule{.id = 0x90, .len = 13, .carries_verdict = false}, TxRule{.id = 0xd9, .len = 13, .period = 1s}};
+    TelegramPort port{requests};
+    const auto write = [&](std::uint32_t id, std::uint8_t len, Instant now) {
+        Outbox out;
+        out.send(Telegram{.id = id, .len = len, .data = {0xa5}});
+        port.queue(out, now, stamp(t0));
+        const auto telegram = port.next(now, stamp(t0));
+        if (telegram) port.sent(now);
+        return telegram.has_value();
+    };
+    CHECK(write(0x90, 13, t0));
+    CHECK(write(0xd9, 13, t0));
+    CHECK_FALSE(write(0x90, 12, t0));
+    CHECK_FALSE(write(0xda, 13, t0));
+    CHECK_FALSE(write(0xd9, 13, t0 + 1100ms));  // switching on the word of an old verdict
+    CHECK(write(0x90, 13, t0 + 1100ms));        // reading needs none
+    TrafficCounters counters;
+    port.fill(counters);
+    CHECK(counters.refused == 3);
+}
