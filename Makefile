@@ -30,12 +30,12 @@ check-steps:
 	@echo $(check_steps)
 
 asan: ## the tests under AddressSanitizer and UndefinedBehaviorSanitizer
-	@tools/install-packages test
+	@tools/install-packages check
 	@$(call configure_and_build,asan)
 	@tools/run-tests asan -LE 'canlab|long'
 
 tsan: ## the tests of everything with threads under ThreadSanitizer
-	@tools/install-packages test
+	@tools/install-packages check
 	@$(call configure_and_build,tsan) -t tests_threads
 	@tools/run-tests tsan -L threads -LE 'canlab|long'
 
