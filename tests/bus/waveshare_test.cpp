@@ -209,8 +209,9 @@ TEST_CASE("waveshare: what is no plausible frame is none, whatever its checksum 
         return b;
     };
     CHECK(parse(Framing::fixed, with(10, 9), all_ids).size() == 1);
-    for (const auto& [at, value] : std::initializer_list<std::pair<std::size_t, std::uint8_t>>{
+    for (const auto& [place, value] : std::initializer_list<std::pair<std::size_t, std::uint8_t>>{
              {2, 0x00}, {2, 0x03}, {2, 0x02}, {2, 0x12}, {3, 0}, {3, 3}, {4, 0}, {4, 3}, {6, 8}, {8, 1}, {9, 9}, {18, 1}}) {
+        const std::size_t at = place;  // a structured binding cannot be captured by clang 14
         CAPTURE(at);
         CHECK(parse(Framing::fixed, with(at, value), all_ids).empty());
     }

@@ -185,7 +185,8 @@ TEST_CASE("contactors: each guard alone keeps them from closing, names itself, a
         {[](ContactorInput& in) { in.permitted = false; }, Waiting::permission},
         {[](ContactorInput& in) { in.inverter_present = false; }, Waiting::inverter},
     };
-    for (const auto& [spoil, waiting] : guards) {
+    for (const auto& [spoil, expected] : guards) {
+        const Waiting waiting = expected;  // a structured binding cannot be captured by clang 14
         CAPTURE(to_string(waiting));
         Pack open;
         open.run(9s);
@@ -817,7 +818,8 @@ TEST_CASE("contactors: after an opening only a communication loss closes again b
         {OpenCause::inverter_link, true}, {OpenCause::black_start, true},
         {OpenCause::battery_link | OpenCause::inverter_link, true}, {OpenCause::operator_, false}, {OpenCause::trip, false},
         {OpenCause::foreign_sender, false}, {OpenCause::fault, false}, {OpenCause::inverter_link | OpenCause::fault, false}};
-    for (const auto& [cause, again] : causes) {
+    for (const auto& [why, again] : causes) {
+        const OpenCause cause = why;  // a structured binding cannot be captured by clang 14
         CAPTURE(static_cast<int>(cause));
         Pack p;
         p.close();
