@@ -342,7 +342,8 @@ TEST_CASE("simulated 48 V inverter: a frame of the profile that never comes is m
 TEST_CASE(
     "simulated 48 V inverter: a battery that falls silent is lost, after a minute for an SMA, and used again when it speaks")
 {
-    for (const auto& [profile, patience] : {std::pair{"superset", 5s}, std::pair{"sma", 60s}}) {
+    for (const auto& [dialect, patience] : {std::pair{"superset", 5s}, std::pair{"sma", 60s}}) {
+        const std::string profile = dialect;  // a structured binding cannot be captured by clang 14
         CAPTURE(profile);
         Wire w{profile};
         w.inverter.set_terminal_voltage(53.4_V);
