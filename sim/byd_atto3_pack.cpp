@@ -377,10 +377,10 @@ void BydAtto3Pack::store(std::string_view text, bool present)
 
 // ---- text control ----
 
-const std::array<BydAtto3Pack::CommandEntry, 19>& BydAtto3Pack::command_table()
+std::span<const Control<BydAtto3Pack>> BydAtto3Pack::command_table()
 {
     using P = BydAtto3Pack;
-    static constexpr std::array<CommandEntry, 19> table{{
+    static constexpr std::array<Control<BydAtto3Pack>, 19> table{{
         {"help", "help", &P::do_help},
         {"status", "status", &P::do_status},
         {"current", "current AMPERES (positive charges; only without an inverter)", &P::do_current},
@@ -404,17 +404,7 @@ const std::array<BydAtto3Pack::CommandEntry, 19>& BydAtto3Pack::command_table()
     return table;
 }
 
-std::string BydAtto3Pack::command(std::string_view line)
-{
-    const Words words = words_of(line);
-    if (words.empty()) return "error: empty";
-    for (const CommandEntry& c : command_table()) {
-        if (c.name != words[0]) continue;
-        answer_ = "ok";
-        return (this->*c.run)(words) ? answer_ : "error: " + std::string{c.usage};
-    }
-    return "error: unknown; try help";
-}
+std::string BydAtto3Pack::command(std::string_view line) { return obey(*this, command_table(), line, answer_); }
 
 std::string BydAtto3Pack::status() const
 {
@@ -425,8 +415,7 @@ std::string BydAtto3Pack::status() const
 
 bool BydAtto3Pack::do_help(const Words&)
 {
-    answer_ = "ok";
-    for (const CommandEntry& c : command_table()) answer_ += "\n  " + std::string{c.usage};
+    answer_ = help_of(command_table());
     return true;
 }
 
@@ -452,12 +441,7 @@ bool BydAtto3Pack::do_soc(const Words& w)
     return true;
 }
 
-bool BydAtto3Pack::do_silent(const Words& w)
-{
-    const auto on = w.size() == 2 ? switch_of(w[1]) : std::nullopt;
-    if (on) silent_ = *on;
-    return on.has_value();
-}
+bool BydAtto3Pack::do_silent(const Words& w) { return set_switch(w, silent_); }
 
 bool BydAtto3Pack::do_stop(const Words& w)
 {

@@ -5,6 +5,7 @@
 
 #include "sim/byd_atto3_contactors.hpp"
 #include "sim/byd_atto3_uds.hpp"
+#include "sim/control.hpp"
 #include "sim/pack_model.hpp"
 #include "sim/simulator.hpp"
 
@@ -46,18 +47,13 @@ public:
     static constexpr double precharge_tau_s = 0.15, bleed_tau_s = 8.0;  // of what hangs on the output when there is no plant
 
 private:
-    using Words = std::vector<std::string_view>;
     struct Job {
         Duration period;
         void (BydAtto3Pack::*send)(Outbox&);
         Instant next{};
     };
-    struct CommandEntry {
-        std::string_view name, usage;
-        bool (BydAtto3Pack::*run)(const Words&);
-    };
     static std::vector<Job> job_table();
-    static const std::array<CommandEntry, 19>& command_table();
+    static std::span<const Control<BydAtto3Pack>> command_table();
 
     void start(Instant now);
     void live(Instant now);

@@ -303,10 +303,10 @@ InverterReport BydHvsInverter::report() const
 
 // ---- text control ----
 
-const std::array<BydHvsInverter::CommandEntry, 12>& BydHvsInverter::command_table()
+std::span<const Control<BydHvsInverter>> BydHvsInverter::command_table()
 {
     using I = BydHvsInverter;
-    static constexpr std::array<CommandEntry, 12> table{{
+    static constexpr std::array<Control<BydHvsInverter>, 12> table{{
         {"help", "help", &I::do_help},
         {"status", "status", &I::do_status},
         {"power", "power WATTS (positive charges, negative discharges)", &I::do_power},
@@ -323,17 +323,7 @@ const std::array<BydHvsInverter::CommandEntry, 12>& BydHvsInverter::command_tabl
     return table;
 }
 
-std::string BydHvsInverter::command(std::string_view line)
-{
-    const Words words = words_of(line);
-    if (words.empty()) return "error: empty";
-    for (const CommandEntry& c : command_table()) {
-        if (c.name != words[0]) continue;
-        answer_ = "ok";
-        return (this->*c.run)(words) ? answer_ : "error: " + std::string{c.usage};
-    }
-    return "error: unknown; try help";
-}
+std::string BydHvsInverter::command(std::string_view line) { return obey(*this, command_table(), line, answer_); }
 
 std::string BydHvsInverter::status() const
 {
@@ -347,8 +337,7 @@ std::string BydHvsInverter::status() const
 
 bool BydHvsInverter::do_help(const Words&)
 {
-    answer_ = "ok";
-    for (const CommandEntry& c : command_table()) answer_ += "\n  " + std::string{c.usage};
+    answer_ = help_of(command_table());
     return true;
 }
 
@@ -366,19 +355,9 @@ bool BydHvsInverter::do_power(const Words& w)
     return true;
 }
 
-bool BydHvsInverter::do_ignore(const Words& w)
-{
-    const auto on = w.size() == 2 ? switch_of(w[1]) : std::nullopt;
-    if (on) ignore_limits_ = *on;
-    return on.has_value();
-}
+bool BydHvsInverter::do_ignore(const Words& w) { return set_switch(w, ignore_limits_); }
 
-bool BydHvsInverter::do_obey_soc(const Words& w)
-{
-    const auto on = w.size() == 2 ? switch_of(w[1]) : std::nullopt;
-    if (on) obey_soc_ = *on;
-    return on.has_value();
-}
+bool BydHvsInverter::do_obey_soc(const Words& w) { return set_switch(w, obey_soc_); }
 
 bool BydHvsInverter::do_delay(const Words& w)
 {

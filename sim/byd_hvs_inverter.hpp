@@ -3,6 +3,7 @@
 #pragma once
 
 #include "sim/chance.hpp"
+#include "sim/control.hpp"
 #include "sim/simulator.hpp"
 
 #include <array>
@@ -65,12 +66,7 @@ public:
     static constexpr std::size_t problems_max = 32;
 
 private:
-    using Words = std::vector<std::string_view>;
-    struct CommandEntry {
-        std::string_view name, usage;
-        bool (BydHvsInverter::*run)(const Words&);
-    };
-    static const std::array<CommandEntry, 12>& command_table();
+    static std::span<const Control<BydHvsInverter>> command_table();
     struct Pending {  // limits on their way through a slow regulator
         Instant at;
         double charge_a = 0.0, discharge_a = 0.0;

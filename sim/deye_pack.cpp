@@ -493,10 +493,10 @@ void DeyePack::send_module_counters_2(unsigned n, Outbox& out)
 
 // ---- text control ----
 
-const std::array<DeyePack::CommandEntry, 22>& DeyePack::command_table()
+std::span<const Control<DeyePack>> DeyePack::command_table()
 {
     using P = DeyePack;
-    static constexpr std::array<CommandEntry, 22> table{{
+    static constexpr std::array<Control<DeyePack>, 22> table{{
         {"help", "help", &P::do_help},
         {"status", "status", &P::do_status},
         {"current", "current AMPERES (positive charges; only without an inverter)", &P::do_current},
@@ -523,17 +523,7 @@ const std::array<DeyePack::CommandEntry, 22>& DeyePack::command_table()
     return table;
 }
 
-std::string DeyePack::command(std::string_view line)
-{
-    const Words words = words_of(line);
-    if (words.empty()) return "error: empty";
-    for (const CommandEntry& c : command_table()) {
-        if (c.name != words[0]) continue;
-        answer_ = "ok";
-        return (this->*c.run)(words) ? answer_ : "error: " + std::string{c.usage};
-    }
-    return "error: unknown; try help";
-}
+std::string DeyePack::command(std::string_view line) { return obey(*this, command_table(), line, answer_); }
 
 std::string DeyePack::status() const
 {
@@ -551,8 +541,7 @@ DeyePack::Unit* DeyePack::unit_of(std::string_view word)
 
 bool DeyePack::do_help(const Words&)
 {
-    answer_ = "ok";
-    for (const CommandEntry& c : command_table()) answer_ += "\n  " + std::string{c.usage};
+    answer_ = help_of(command_table());
     return true;
 }
 
@@ -583,12 +572,7 @@ bool DeyePack::do_soc(const Words& w)
     return u != nullptr;
 }
 
-bool DeyePack::do_silent(const Words& w)
-{
-    const auto on = w.size() == 2 ? switch_of(w[1]) : std::nullopt;
-    if (on) silent_ = *on;
-    return on.has_value();
-}
+bool DeyePack::do_silent(const Words& w) { return set_switch(w, silent_); }
 
 bool DeyePack::do_stop(const Words& w)
 {
@@ -744,12 +728,7 @@ bool DeyePack::do_firmware(const Words& w)
     return true;
 }
 
-bool DeyePack::do_pulses(const Words& w)
-{
-    const auto on = w.size() == 2 ? switch_of(w[1]) : std::nullopt;
-    if (on) pulses_ = *on;
-    return on.has_value();
-}
+bool DeyePack::do_pulses(const Words& w) { return set_switch(w, pulses_); }
 
 bool DeyePack::do_mend(const Words&)
 {

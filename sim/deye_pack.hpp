@@ -4,6 +4,7 @@
 #pragma once
 
 #include "model/battery_state.hpp"
+#include "sim/control.hpp"
 #include "sim/pack_model.hpp"
 #include "sim/simulator.hpp"
 
@@ -42,7 +43,6 @@ public:
     static constexpr Duration step = 20ms;
 
 private:
-    using Words = std::vector<std::string_view>;
     struct Unit {
         PackModel model;
         bool here = true;  // speaks and carries current
@@ -56,11 +56,7 @@ private:
         unsigned module = 0;
         Instant next{};
     };
-    struct CommandEntry {
-        std::string_view name, usage;
-        bool (DeyePack::*run)(const Words&);
-    };
-    static const std::array<CommandEntry, 22>& command_table();
+    static std::span<const Control<DeyePack>> command_table();
 
     Unit make_unit(unsigned n) const;
     void set_modules(unsigned count);

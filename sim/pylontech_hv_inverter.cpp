@@ -286,10 +286,10 @@ InverterReport PylontechHvInverter::report() const
 
 // ---- text control ----
 
-const std::array<PylontechHvInverter::CommandEntry, 13>& PylontechHvInverter::command_table()
+std::span<const Control<PylontechHvInverter>> PylontechHvInverter::command_table()
 {
     using I = PylontechHvInverter;
-    static constexpr std::array<CommandEntry, 13> table{{
+    static constexpr std::array<Control<PylontechHvInverter>, 13> table{{
         {"help", "help", &I::do_help},
         {"status", "status", &I::do_status},
         {"power", "power WATTS (positive charges, negative discharges)", &I::do_power},
@@ -307,17 +307,7 @@ const std::array<PylontechHvInverter::CommandEntry, 13>& PylontechHvInverter::co
     return table;
 }
 
-std::string PylontechHvInverter::command(std::string_view line)
-{
-    const Words words = words_of(line);
-    if (words.empty()) return "error: empty";
-    for (const CommandEntry& c : command_table()) {
-        if (c.name != words[0]) continue;
-        answer_ = "ok";
-        return (this->*c.run)(words) ? answer_ : "error: " + std::string{c.usage};
-    }
-    return "error: unknown; try help";
-}
+std::string PylontechHvInverter::command(std::string_view line) { return obey(*this, command_table(), line, answer_); }
 
 std::string PylontechHvInverter::status() const
 {
@@ -334,7 +324,7 @@ std::string PylontechHvInverter::status() const
 
 bool PylontechHvInverter::do_help(const Words&)
 {
-    for (const CommandEntry& c : command_table()) answer_ += "\n  " + std::string{c.usage};
+    answer_ = help_of(command_table());
     return true;
 }
 
@@ -352,19 +342,9 @@ bool PylontechHvInverter::do_power(const Words& w)
     return true;
 }
 
-bool PylontechHvInverter::do_ignore(const Words& w)
-{
-    const auto on = w.size() == 2 ? switch_of(w[1]) : std::nullopt;
-    if (on) regulator_.ignores_limits = *on;
-    return on.has_value();
-}
+bool PylontechHvInverter::do_ignore(const Words& w) { return set_switch(w, regulator_.ignores_limits); }
 
-bool PylontechHvInverter::do_obey_soc(const Words& w)
-{
-    const auto on = w.size() == 2 ? switch_of(w[1]) : std::nullopt;
-    if (on) obey_soc_ = *on;
-    return on.has_value();
-}
+bool PylontechHvInverter::do_obey_soc(const Words& w) { return set_switch(w, obey_soc_); }
 
 bool PylontechHvInverter::do_delay(const Words& w)
 {

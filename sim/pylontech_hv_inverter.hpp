@@ -3,6 +3,7 @@
 // text and a recording of a Growatt suggest.
 #pragma once
 
+#include "sim/control.hpp"
 #include "sim/regulator.hpp"
 #include "sim/simulator.hpp"
 
@@ -60,12 +61,7 @@ public:
     static constexpr std::size_t problems_max = 32;
 
 private:
-    using Words = std::vector<std::string_view>;
-    struct CommandEntry {
-        std::string_view name, usage;
-        bool (PylontechHvInverter::*run)(const Words&);
-    };
-    static const std::array<CommandEntry, 13>& command_table();
+    static std::span<const Control<PylontechHvInverter>> command_table();
     // An answer being heard: the identifiers (of address 0) that are still to come, in order.
     struct Expected {
         std::span<const std::uint32_t> ids{};

@@ -387,10 +387,10 @@ InverterReport PylontechLvInverter::report() const
 
 // ---- text control ----
 
-const std::array<PylontechLvInverter::CommandEntry, 13>& PylontechLvInverter::command_table()
+std::span<const Control<PylontechLvInverter>> PylontechLvInverter::command_table()
 {
     using I = PylontechLvInverter;
-    static constexpr std::array<CommandEntry, 13> table{{
+    static constexpr std::array<Control<PylontechLvInverter>, 13> table{{
         {"help", "help", &I::do_help},
         {"status", "status", &I::do_status},
         {"power", "power WATTS (positive charges, negative discharges)", &I::do_power},
@@ -408,17 +408,7 @@ const std::array<PylontechLvInverter::CommandEntry, 13>& PylontechLvInverter::co
     return table;
 }
 
-std::string PylontechLvInverter::command(std::string_view line)
-{
-    const Words words = words_of(line);
-    if (words.empty()) return "error: empty";
-    for (const CommandEntry& c : command_table()) {
-        if (c.name != words[0]) continue;
-        answer_ = "ok";
-        return (this->*c.run)(words) ? answer_ : "error: " + std::string{c.usage};
-    }
-    return "error: unknown; try help";
-}
+std::string PylontechLvInverter::command(std::string_view line) { return obey(*this, command_table(), line, answer_); }
 
 std::string PylontechLvInverter::status() const
 {
@@ -433,7 +423,7 @@ std::string PylontechLvInverter::status() const
 
 bool PylontechLvInverter::do_help(const Words&)
 {
-    for (const CommandEntry& c : command_table()) answer_ += "\n  " + std::string{c.usage};
+    answer_ = help_of(command_table());
     return true;
 }
 
@@ -451,12 +441,7 @@ bool PylontechLvInverter::do_power(const Words& w)
     return true;
 }
 
-bool PylontechLvInverter::do_ignore(const Words& w)
-{
-    const auto on = w.size() == 2 ? switch_of(w[1]) : std::nullopt;
-    if (on) ignore_limits_ = *on;
-    return on.has_value();
-}
+bool PylontechLvInverter::do_ignore(const Words& w) { return set_switch(w, ignore_limits_); }
 
 bool PylontechLvInverter::do_delay(const Words& w)
 {
@@ -466,12 +451,7 @@ bool PylontechLvInverter::do_delay(const Words& w)
     return true;
 }
 
-bool PylontechLvInverter::do_silent(const Words& w)
-{
-    const auto on = w.size() == 2 ? switch_of(w[1]) : std::nullopt;
-    if (on) silent_ = *on;
-    return on.has_value();
-}
+bool PylontechLvInverter::do_silent(const Words& w) { return set_switch(w, silent_); }
 
 bool PylontechLvInverter::do_acknowledge(const Words& w)
 {
@@ -482,12 +462,7 @@ bool PylontechLvInverter::do_acknowledge(const Words& w)
     return true;
 }
 
-bool PylontechLvInverter::do_switch_off(const Words& w)
-{
-    const auto on = w.size() == 2 ? switch_of(w[1]) : std::nullopt;
-    if (on) switch_off_ = *on;
-    return on.has_value();
-}
+bool PylontechLvInverter::do_switch_off(const Words& w) { return set_switch(w, switch_off_); }
 
 bool PylontechLvInverter::do_restart(const Words& w)
 {
@@ -518,12 +493,7 @@ bool PylontechLvInverter::do_voltage(const Words& w)
     return true;
 }
 
-bool PylontechLvInverter::do_coarse(const Words& w)
-{
-    const auto on = w.size() == 2 ? switch_of(w[1]) : std::nullopt;
-    if (on) coarse_voltage_ = *on;
-    return on.has_value();
-}
+bool PylontechLvInverter::do_coarse(const Words& w) { return set_switch(w, coarse_voltage_); }
 
 bool PylontechLvInverter::do_report(const Words&)
 {

@@ -5,6 +5,7 @@
 
 #include "inverter/pylontech_lv_profiles.hpp"
 #include "sim/chance.hpp"
+#include "sim/control.hpp"
 #include "sim/simulator.hpp"
 
 #include <array>
@@ -66,12 +67,7 @@ public:
     static constexpr std::size_t problems_max = 32;
 
 private:
-    using Words = std::vector<std::string_view>;
-    struct CommandEntry {
-        std::string_view name, usage;
-        bool (PylontechLvInverter::*run)(const Words&);
-    };
-    static const std::array<CommandEntry, 13>& command_table();
+    static std::span<const Control<PylontechLvInverter>> command_table();
     struct Pending {  // limits on their way through a slow regulator
         Instant at;
         double charge_a = 0.0, discharge_a = 0.0;
