@@ -114,7 +114,8 @@ Item item_for(const ActiveFault& f, const AlarmContext& context)
         return f.level >= FaultClass::block ? Item::general : Item::none;
     if (item == Item::voltage) return f.value_milli >= f.limit_milli ? Item::voltage_high : Item::voltage_low;
     if (item == Item::current) {
-        const bool discharging = f.has_value ? f.value_milli < 0 : f.detail == to_string(Direction::discharge);
+        // The current may have gone back since, its limit keeps its sign.
+        const bool discharging = f.limit_milli != 0 ? f.limit_milli < 0 : f.detail == to_string(Direction::discharge);
         return discharging ? Item::discharge_current : Item::charge_current;
     }
     if (item == Item::temperature) {

@@ -102,9 +102,10 @@ std::optional<Cause> Judge::nothing_because(const Round& r, Direction direction)
     if (r.inverter_link.blocks) return Cause::link;
     if (!started_) return Cause::contactor;
     // While the inverter is told zero for the sake of its protocol nothing is offered: the slope begins with the offer (SAFE-092,
-    // SAFE-182). Who only watches has no conversation, and where the link is information only it decides nothing.
+    // SAFE-182). That is our driver's doing, so it holds as well where the inverter's own silence is information only. Who only
+    // watches has no conversation.
     const bool offered = r.in.inverter != nullptr && r.in.inverter->phase == InverterPhase::run;
-    if (!offered && !observing_ && !config_.inverter_link.information_only) return Cause::inverter;
+    if (!offered && !observing_) return Cause::inverter;
     return std::nullopt;
 }
 

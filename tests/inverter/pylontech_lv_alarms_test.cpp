@@ -179,6 +179,7 @@ TEST_CASE("pylontech_lv: every bit of 0x359 and every item of 0x35A has a fault 
             ActiveFault f = fault(FaultId::overcurrent, block, cd);
             f.has_value = true;
             f.value_milli = discharging ? -130'000 : 130'000;
+            f.limit_milli = discharging ? -110'000 : 110'000;
             const lv::Alarms a = shown(f, stopped);
             CHECK(a.status ==
                 (stopped == cd ? (discharging ? discharge_over_current : charge_over_current)
@@ -224,9 +225,20 @@ TEST_CASE("pylontech_lv: too much current is of charging or discharging by its s
     ActiveFault f = fault(FaultId::overcurrent, trip, cd);
     f.has_value = true;
     f.value_milli = 200'000;
+    f.limit_milli = 125'000;
     CHECK(shown(f, cd) == lv::Alarms{charge_over_current | system_error, mask(pair_charge), 0});
     f.value_milli = -200'000;
+    f.limit_milli = -125'000;
     CHECK(shown(f, cd) == lv::Alarms{discharge_over_current | system_error, mask(pair_discharge), 0});
+    // The fault outlasts the current that it stopped: what it was about stays what it was about.
+    f = fault(FaultId::overcurrent, block, cd);
+    f.has_value = true;
+    f.limit_milli = -110'000;
+    CHECK(shown(f, cd) == lv::Alarms{discharge_over_current, mask(pair_discharge), 0});
+    f.value_milli = 3'000;
+    CHECK(shown(f, cd) == lv::Alarms{discharge_over_current, mask(pair_discharge), 0});
+    f.has_value = false;
+    CHECK(shown(f, cd) == lv::Alarms{discharge_over_current, mask(pair_discharge), 0});
     ActiveFault goes_on = fault(FaultId::ignores_zero_limit, warn, none_, Device::inverter);
     goes_on.detail.assign("C");
     CHECK(shown(goes_on, cd) == lv::Alarms{charge_high, 0, mask(pair_charge)});

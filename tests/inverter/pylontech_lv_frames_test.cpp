@@ -144,6 +144,7 @@ TEST_CASE("pylontech_lv: protections and warnings of the worked examples, from f
         fault(FaultId::sig_stale, FaultClass::block, Direction::discharge)};
     faults[1].has_value = true;
     faults[1].value_milli = 120'000;
+    faults[1].limit_milli = 110'000;
     faults[3].detail.assign("C");
     faults[4].detail.assign("D");
     t.alarms = lv::alarms_of(faults, {.stopped = Direction::charge});
@@ -157,6 +158,7 @@ TEST_CASE("pylontech_lv: protections and warnings of the worked examples, from f
         fault(FaultId::cell_low_curve, FaultClass::derate, Direction::discharge)};
     faults[0].has_value = true;
     faults[0].value_milli = -120'000;
+    faults[0].limit_milli = -110'000;
     t.alarms = lv::alarms_of(faults,
         {.stopped = Direction::both,
             .temperature_min = Temperature::from_milli(-21'000),

@@ -54,6 +54,26 @@ TEST_CASE("a Pylontech inverter: silence, then zeros, then closed contactors, th
     content(w);
 }
 
+TEST_CASE("a Pylontech inverter: power begins with the slope, at the start and after every pause, however long the zeros lasted")
+{
+    // SAFE-092
+    World w{lv()};
+    REQUIRE(w.run_until([&] { return w.verdict().contactors.state == ContactorState::closed; }, 30s));
+    const auto first_offer = [&] {
+        REQUIRE(w.run_until([&] { return !zero(told(w, 0x351)); }, 2min));
+        const CanFrame f = told(w, 0x351);
+        return std::max(charge_a10(f), discharge_a10(f));
+    };
+    // 5 % of 10 kW per second at about 400 V are 1.25 A in a beat.
+    CHECK(first_offer() <= 14);
+    w.run(30s);
+    CHECK(charge_a10(told(w, 0x351)) > 200);
+    w.pack_cable = false;
+    REQUIRE(w.run_until([&] { return zero(told(w, 0x351)); }, 30s));
+    w.pack_cable = true;
+    CHECK(first_offer() <= 14);
+}
+
 TEST_CASE("a Pylontech inverter of every profile is served for ten minutes, charging and discharging")
 {
     for (const char* profile : {"superset", "pylontech", "victron", "sma", "luxpower", "solark"}) {
