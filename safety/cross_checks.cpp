@@ -185,7 +185,8 @@ void IdentityWatch::update(const BatteryState& battery, const PackFacts& facts, 
     bool in_use, const LimitContext& context)
 {
     const std::optional<unsigned> cells = battery.cell_count ? battery.cell_count : facts.cells;
-    const std::uint32_t samples = battery.cells.samples();
+    // Of a battery that does not tell of single cells, what it tells of all of them.
+    const std::uint32_t samples = battery.cells.samples() > 0 ? battery.cells.samples() : battery.cell_voltage_max.samples();
     const auto block = [&](FaultId id, std::string_view detail) {
         ActiveFault f = condition(id, FaultClass::block, Direction::both, Device::battery);
         f.device_number = context.pack_number;

@@ -236,6 +236,23 @@ TEST_CASE("a cell count that changes while in use is BLOCK until restart")
     REQUIRE(house.verdict().charge.is_zero());
 }
 
+TEST_CASE("a cell count that changes is noticed of a battery that tells of no single cells, too")
+{
+    // SAFE-116
+    House house;
+    house.battery.cells.reset();
+    unsigned cells = 120;
+    house.also = [&] { house.state.cell_count = cells; };
+    house.up();
+    REQUIRE(house.charge() == 10_kW);
+    cells = 119;
+    house.step();
+    REQUIRE_FALSE(house.has(FaultId::identity_changed));
+    house.step();
+    REQUIRE(house.has(FaultId::identity_changed, FaultClass::block));
+    REQUIRE(house.verdict().charge.is_zero());
+}
+
 TEST_CASE("a battery may be exchanged while nothing is connected")
 {
     // SAFE-116
