@@ -34,6 +34,7 @@ public:
 private:
     Heard decode(const CanFrame& frame, Instant at);
     Heard on_system(const CanFrame& frame, Instant at);
+    Heard take_system(const CanFrame& frame, Instant at);
     Heard on_limits(const CanFrame& frame, Instant at);
     Heard on_limits_grid(const CanFrame& frame, Instant at);
     Heard on_charge_state(const CanFrame& frame, Instant at);
@@ -92,8 +93,8 @@ Heard Driver::on_frame(const CanFrame& frame, Instant at)
 {
     if (frame.extended) return Heard::not_mine;
     if (frame.id == heartbeat.id) {
-        if (frame.len != heartbeat.len) return Heard::bad_length;
         beat_at_ = after(at, Duration{5s});  // somebody else does it
+        if (frame.len != heartbeat.len) return Heard::bad_length;
         return Heard::used;
     }
     const Heard heard = decode(frame, at);
@@ -111,17 +112,23 @@ Heard Driver::decode(const CanFrame& frame, Instant at)
 
 Heard Driver::on_system(const CanFrame& frame, Instant at)
 {
+    const Heard heard = take_system(frame, at);
+    if (heard != Heard::used) return heard;  // what is dropped tells nothing
     switch (frame.id) {
     case alarms.id:
     case requests.id:
     case extremes.id:
     case versions.id:
-    case counts.id:
-    case limits_grid.id: profile_.hear(Profile::native, at); break;
+    case counts.id: profile_.hear(Profile::native, at); break;
     case alarms_victron.id:
     case identity_victron.id: profile_.hear(Profile::victron, at); break;
     default: break;
     }
+    return heard;
+}
+
+Heard Driver::take_system(const CanFrame& frame, Instant at)
+{
     switch (frame.id) {
     case limits.id: return on_limits(frame, at);
     case limits_grid.id: return on_limits_grid(frame, at);
@@ -168,6 +175,7 @@ Heard Driver::on_limits_grid(const CanFrame& frame, Instant at)
         state_.discharge_limit_current.refuse();
         return Heard::implausible;
     }
+    profile_.hear(Profile::native, at);  // before it is asked for
     charge_grid_.hear(*in, at);
     discharge_grid_.hear(*out, at);
     publish_limits(limits_grid.id, at);
@@ -267,17 +275,15 @@ Heard Driver::on_requests(const CanFrame& frame, Instant at)
 Heard Driver::on_identity(const CanFrame& frame, Instant at)
 {
     const bool is_victron_frame = frame.id == identity_victron.id;
-    if (!is_victron_frame) {
-        const std::int64_t name = read_raw(frame, maker.bits);
-        const bool pylon = name == maker_victron && read_raw(frame, pack_number.bits) == pack_number_victron;
-        if (name != maker_native && !pylon) return Heard::implausible;
-        profile_.hear(pylon ? Profile::victron : Profile::native, at);
-    }
+    const std::int64_t name = read_raw(frame, maker.bits);
+    const bool pylon = name == maker_victron && read_raw(frame, pack_number.bits) == pack_number_victron;
+    if (!is_victron_frame && name != maker_native && !pylon) return Heard::implausible;
     const auto built = is_victron_frame ? capacity_victron(frame) : capacity(frame);
     if (!built) {
         state_.charge_full.refuse();
         return Heard::implausible;
     }
+    if (!is_victron_frame) profile_.hear(pylon ? Profile::victron : Profile::native, at);
     capacity_ = *built;
     state_.charge_full.set(*built, at, frame.id);
     return Heard::used;

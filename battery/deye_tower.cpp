@@ -9,7 +9,8 @@ namespace batgw::deye {
 namespace {
 
 constexpr unsigned cell_votes_needed = 3;
-constexpr Voltage sampling = 300_mV;  // cells and module are measured at different instants, the module in steps of 0.1 V
+constexpr Duration cell_vote_every = 900ms;  // what the modules tell in the same second is one opinion
+constexpr Voltage sampling = 300_mV;         // cells and module are measured at different instants, the module in steps of 0.1 V
 
 void set_ages(Module& m)
 {
@@ -46,6 +47,8 @@ Heard Tower::on_frame(const CanFrame& f, Instant at, BatteryState& state)
         beyond_at_ = at;
         return Heard::implausible;
     }
+    if (heard_ && at - *heard_ > gone_after) back_at_ = at;
+    heard_ = at;
     Slot& slot = slots_[n];
     slot.heard = at;
     leave(at, state);
@@ -89,7 +92,7 @@ void Tower::leave(Instant at, BatteryState& state)
 {
     for (std::size_t i = state.modules.size(); i-- > 0;) {
         const unsigned n = state.modules[i].address - 1U;
-        if (at - *slots_[n].heard <= gone_after) continue;
+        if (at - std::max(*slots_[n].heard, back_at_) <= gone_after) continue;
         state.modules.erase_ordered(i);
         Slot fresh;
         fresh.in = slots_[n].in;
@@ -249,8 +252,11 @@ void Tower::count_cells(const Module& m, Instant now, BatteryState& state)
     const std::int64_t nearest = pack->in((low + high).milli() / 2);
     if (fewest != most || nearest != most) return;
     const auto found = static_cast<unsigned>(nearest);
-    cell_votes_ = found == cell_candidate_ ? std::min(cell_votes_ + 1, cell_votes_needed) : 1;
+    const bool again = found == cell_candidate_;
+    if (again && now - cell_vote_at_ < cell_vote_every) return;
+    cell_votes_ = again ? std::min(cell_votes_ + 1, cell_votes_needed) : 1;
     cell_candidate_ = found;
+    cell_vote_at_ = now;
     if (cell_votes_ >= cell_votes_needed) state.cell_count = found;
 }
 

@@ -69,7 +69,10 @@ private:
     Set present_, settled_, told_extremes_, told_switches_;
     std::size_t most_ = 0;
     std::optional<Instant> beyond_at_;
+    std::optional<Instant> heard_;      // any of them
+    Instant back_at_ = Instant::min();  // the whole tower had been silent until then
     unsigned cell_candidate_ = 0, cell_votes_ = 0;
+    Instant cell_vote_at_{};
 };
 
 }  // namespace batgw::deye

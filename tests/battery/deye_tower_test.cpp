@@ -86,6 +86,29 @@ TEST_CASE("deye: the profile changes after two frames of the new kind and 0.75 s
     CHECK(b.state().current.last() == 45.2_A);
 }
 
+TEST_CASE("deye: a frame that is dropped does not tell the profile either")
+{
+    // Made up: seventeen modules, a limit below zero, a cell of 5 V, no module in the Pylontech layout, a tower of no capacity.
+    for (const char* text : {"364#0100000011000000", "371#FFFFF40100000000", "361#8813DA0CD700D200", "359#0000000000504E00",
+             "35E#4459303031030000"}) {
+        CAPTURE(text);
+        DeyeBench b;
+        CHECK(b.hear(text) == Heard::implausible);
+        b.now += 1s;
+        CHECK(b.hear(text) == Heard::implausible);
+        b.hear(charging_native);
+        CHECK_FALSE(b.state().current.last());
+    }
+    for (const char* text : {"35E#50594C4F4E030000", "35F#0003200400004459"}) {
+        CAPTURE(text);
+        DeyeBench b;
+        b.twice("363#2004200200000000");
+        CHECK(b.hear(text) == Heard::implausible);
+        b.hear(charging_native);
+        CHECK(b.state().current.last() == 45.2_A);  // native as before
+    }
+}
+
 TEST_CASE("deye: frames of both profiles at once leave the current unknown")
 {
     DeyeBench b;
@@ -327,6 +350,29 @@ TEST_CASE("deye: a module that falls silent leaves, is missed, and comes back; t
     CHECK_FALSE(b.reports("module lost"));
 }
 
+TEST_CASE("deye: when the whole tower was silent no module of it is missed, as long as all come back")
+{
+    DeyeBench b;
+    b.victron(3);
+    b.seconds(5);
+    b.now += 20s;
+    b.tick();
+    for (int i = 0; i < 5; ++i) {
+        b.second();
+        CHECK(b.state().modules.size() == 3);
+        CHECK(b.state().reported.empty());
+    }
+    CHECK(b.state().cell_voltage_max.is_fresh(b.now));
+    CHECK(b.state().charge_allowed.is_fresh(b.now));
+    // One that does not come back is missed as ever.
+    b.now += 20s;
+    b.quiet_module(1);
+    b.seconds(4);
+    CHECK(b.state().modules.size() == 2);
+    CHECK(b.reports("module lost"));
+    CHECK(b.state().cell_voltage_max.is_fresh(b.now));
+}
+
 TEST_CASE("deye: a lone frame of a module that is not there makes no module that could be missed")
 {
     DeyeBench b;
@@ -444,6 +490,21 @@ TEST_CASE("deye: the number of cells is counted from the voltages, where only on
     fifteen.said[0x200] = frame("200#EE0CDA0CD700D200");
     fifteen.seconds(5);
     CHECK(fifteen.state().cell_count == 15U);
+    // Sixteen modules that tell in the same moment are one opinion: made up, the voltages of all taken while a load came on,
+    // between cells and modules.
+    DeyeBench tall;
+    tall.native(16);
+    tall.seconds(5);
+    REQUIRE(tall.state().cell_count == 16U);
+    for (unsigned n = 0; n < 16; ++n) {
+        CanFrame sagging = frame("150#F20100003502DE03");  // 49.8 V
+        sagging.id += n;
+        tall.say(sagging);
+    }
+    tall.seconds(2);
+    CHECK(tall.state().cell_count == 16U);
+    tall.seconds(2);
+    CHECK(tall.state().cell_count == 15U);
     // One cell far off: several numbers would do, so none is taken. 52.8 V between 2.9 and 3.4 V.
     DeyeBench torn;
     torn.said[0x200] = frame("200#480D540BD700D200");
@@ -559,7 +620,12 @@ TEST_CASE("deye: the heartbeat is eight zero bytes a second, after 5 s of listen
         b.run(1s);
     }
     CHECK(b.sent.size() == before);
-    CHECK(b.hear("305#1E2D0D07021A00") == Heard::bad_length);
+    // Of another length it is still somebody else's.
+    while (b.now < alone + 20s) {
+        CHECK(b.hear("305#1E2D0D07021A00") == Heard::bad_length);
+        b.run(1s);
+    }
+    CHECK(b.sent.size() == before);
     b.run(10s);
     CHECK(b.sent.size() > before);
     CHECK_FALSE(b.state().heard);  // not a word of the pack
