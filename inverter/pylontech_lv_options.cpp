@@ -24,6 +24,7 @@ constexpr std::array rules{
     OptionRule{"zero_limit_as", OptionType::number, "0", 0, 1, {}, "what is sent for a limit of zero, in A: 0.1 for a Sofar, which ignores 0"},
     OptionRule{"soc_cap", OptionType::integer, "100", 50, 100, {}, "highest state of charge shown, in %: 99 for a Sofar"},
     OptionRule{"soc_clamp", OptionType::boolean, "false", 0, 0, {}, "show 0 % or 100 % to an inverter that goes on although its limit is 0"},
+    OptionRule{"pass_requests", OptionType::boolean, "true", 0, 0, {}, "ask for the charge that the battery itself asks for; many inverters then charge from the grid"},
     OptionRule{"force_charge_soc", OptionType::integer, "0", 0, 50, {}, "ask for charging, from the grid too, at and below this state of charge, in %; 0: never"},
     OptionRule{"full_charge_days", OptionType::integer, "0", 0, 365, {}, "ask for a full charge when 97 % was not seen for so many days; 0: never"},
     OptionRule{"modules", OptionType::integer, "0", 0, 255, {}, "number of modules shown; 0: as many as the battery tells, at least 1"},
@@ -65,6 +66,7 @@ TellerOptions teller_options(const Options& o)
         .soc_cap = Percent::from_milli(o.get<std::int64_t>("soc_cap") * 1000),
         .force_soc = Percent::from_milli(o.get<std::int64_t>("force_charge_soc") * 1000),
         .full_charge_after = std::chrono::hours{24} * o.get<std::int64_t>("full_charge_days"),
+        .pass_requests = o.get<bool>("pass_requests"),
         .modules = o.get<std::int64_t>("modules"),
         .soc_clamp = o.get<bool>("soc_clamp")};
 }

@@ -39,6 +39,8 @@ constexpr std::array all{
         .spacing = std::chrono::milliseconds{200},
         .extra_spacing = std::chrono::milliseconds{200},
         .most = 1200_A,
+        .charge_voltage_min = 41_V,
+        .charge_voltage_max = 63_V,
         .discharge_voltage_min = 41_V,
         .discharge_voltage_max = 48_V},
     Profile{.name = "luxpower",

@@ -56,8 +56,9 @@ struct Profile {
     Duration spacing = std::chrono::milliseconds{100};      // two regular frames of one id; also two out of the beat
     Duration extra_spacing = std::chrono::milliseconds{5};  // a frame out of the beat after a regular one
     Current most = Current::from_milli(3'276'700);          // limits told
-    Voltage discharge_voltage_min{},
-        discharge_voltage_max = Voltage::from_milli(6'553'500);  // outside them the inverter ignores the frame
+    // Outside them the inverter ignores what it is told, and keeps the last.
+    Voltage charge_voltage_min{}, charge_voltage_max = Voltage::from_milli(6'553'500);
+    Voltage discharge_voltage_min{}, discharge_voltage_max = Voltage::from_milli(6'553'500);
 };
 
 inline constexpr std::array<std::string_view, 6> profile_names{"superset", "pylontech", "victron", "sma", "luxpower", "solark"};

@@ -129,7 +129,8 @@ void Teller::look_at_modules(const InverterView& view)
         .offline = there ? 0 : all};
 }
 
-// Never while charging is not allowed. Several inverters charge from the grid when asked: all of it is off unless configured.
+// Never while charging is not allowed. Several inverters charge from the grid when asked: what the battery asks for is passed on,
+// as if it hung on the inverter itself; of our own accord nothing is asked unless configured.
 void Teller::look_at_requests(const InverterView& view, Instant now)
 {
     const bool charge = told_.limits.charge > 0;
@@ -139,13 +140,17 @@ void Teller::look_at_requests(const InverterView& view, Instant now)
     else if (*soc <= options_.force_soc)
         forcing_ = true;
     const bool wanted = options_.force_soc > Percent{} && charge;
+    const auto asked = [&](const Reading<bool>& wish) {
+        return charge && options_.pass_requests && wish.fresh(now).value_or(false);
+    };
     const auto& lowest = view.verdict.voltage_min;
     if (!full_at_ || (soc && *soc >= full_enough)) full_at_ = now;
+    const bool days_over = options_.full_charge_after > Duration{} && now - *full_at_ >= options_.full_charge_after;
     told_.requests = {.charge_enable = charge,
         .discharge_enable = told_.limits.discharge > 0,
         .force_charge_1 = wanted && voltage_fresh_ && lowest && told_.measured.voltage < *lowest,
-        .force_charge_2 = wanted && forcing_,
-        .full_charge = charge && options_.full_charge_after > Duration{} && now - *full_at_ >= options_.full_charge_after};
+        .force_charge_2 = (wanted && forcing_) || asked(view.battery.charge_requested),
+        .full_charge = (charge && days_over) || asked(view.battery.full_charge_requested)};
 }
 
 Limits Teller::limits_now(const Verdict& v, bool running) const
@@ -157,7 +162,11 @@ Limits Teller::limits_now(const Verdict& v, bool running) const
     }
     l.discharge_voltage = std::clamp(
         window_->min, profile_.discharge_voltage_min.in(wire_step_milli), profile_.discharge_voltage_max.in(wire_step_milli));
-    l.charge_voltage = charge_voltage_now(l.charge > 0);
+    // A pack that is far from what the inverter is made for is told as it is: nothing would fit it.
+    const std::int64_t lowest = std::max(profile_.charge_voltage_min.in(wire_step_milli), l.discharge_voltage + 1);
+    const std::int64_t highest = profile_.charge_voltage_max.in(wire_step_milli);
+    l.charge_voltage = std::min(std::max(charge_voltage_now(l.charge > 0), lowest), window_->own_max);
+    if (window_->min < highest) l.charge_voltage = std::min(l.charge_voltage, highest);
     return l;
 }
 

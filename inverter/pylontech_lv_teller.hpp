@@ -15,6 +15,7 @@ struct TellerOptions {
     Percent soc_cap = 100_pct;     // highest shown
     Percent force_soc{};           // force charge at and below; 0: never
     Duration full_charge_after{};  // 97 % not seen for so long; 0: never
+    bool pass_requests = true;     // what the battery asks for is asked of the inverter
     std::int64_t modules = 0;      // 0: as many as the battery tells
     bool soc_clamp = false;        // SAFE-113
 };

@@ -60,7 +60,7 @@ std::string_view plain_words(FaultId id)
     case FaultId::ignores_zero_limit: return "the inverter ignores a zero limit";
     case FaultId::black_start: return "closed without an inverter";
     case FaultId::bus_off: return "CAN controller off the bus";
-    case FaultId::bus_down: return "CAN interface not usable";
+    case FaultId::bus_down: return "interface or port not usable";
     case FaultId::tx_starved: return "frames cannot be sent";
     case FaultId::rx_drops: return "received frames were lost";
     case FaultId::retained_command: return "a retained command lies on the broker";
@@ -94,7 +94,7 @@ std::string_view waiting_text(Waiting w)
 {
     switch (w) {
     case Waiting::nothing: return "";
-    case Waiting::bus: return "waiting for the CAN interfaces";
+    case Waiting::bus: return "waiting for the buses";
     case Waiting::battery_listen: return "listening to the battery";
     case Waiting::battery_data: return "waiting for battery values";
     case Waiting::battery_identity: return "waiting for the battery's identity";

@@ -186,6 +186,23 @@ TEST_CASE("pylontech_lv: SMA gets only its identifiers, nothing closer than 200 
     low.verdict.voltage_min = 38_V;
     low.start_running();
     CHECK(near(shown(low).dvl, 41));
+    // A charge voltage out of its range would be dropped, and the last one kept: 41 to 63 V.
+    low.battery.voltage.set(39_V, low.now);
+    low.grant(0_A, 0_A);
+    CHECK(near(shown(low).cvl, 41.1));  // and above the discharge voltage
+    LvHouse high{profile("sma")};
+    high.verdict.voltage_max = 67_V;
+    high.start_running();
+    CHECK(near(shown(high).cvl, 63));
+    high.battery.voltage.set(65_V, high.now);
+    CHECK(near(shown(high).cvl, 63));
+    high.grant(0_A, 30_A);
+    CHECK(near(shown(high).cvl, 63));
+    // Other inverters are told what there is.
+    LvHouse other{profile("pylontech")};
+    other.verdict.voltage_max = 67_V;
+    other.start_running();
+    CHECK(near(shown(other).cvl, 66.8));
 }
 
 TEST_CASE("pylontech_lv: an alarm sends a Sunny Island into standby, so a full battery only warns it")
@@ -417,6 +434,32 @@ TEST_CASE(
     h.battery.soc.set_max_age(1s);
     h.run(3s);
     CHECK((shown(h).enables & 0x38) == 0);  // of what is not known any more nothing is concluded
+}
+
+TEST_CASE("pylontech_lv: what the battery asks for is asked of the inverter, while charging is allowed and the wish is fresh")
+{
+    for (const bool pass : {true, false}) {
+        LvHouse h{{{"pass_requests", pass}}};
+        h.start_running();
+        const auto bits = [&h] { return shown(h).enables & 0x38; };
+        h.battery.charge_requested.set(false, h.now);
+        h.battery.full_charge_requested.set(false, h.now);
+        CHECK(bits() == 0);
+        h.battery.charge_requested.set(true, h.now);
+        CHECK(bits() == (pass ? 0x10 : 0));
+        CHECK(h.beat().at(0x35C) == (pass ? "35C#D000000000000000" : "35C#C000000000000000"));
+        h.battery.full_charge_requested.set(true, h.now);
+        CHECK(bits() == (pass ? 0x18 : 0));
+        h.grant(0_A, 30_A);
+        CHECK(bits() == 0);
+        h.grant(30_A, 30_A);
+        h.battery.charge_requested.set(false, h.now);
+        CHECK(bits() == (pass ? 0x08 : 0));
+        h.battery.charge_requested.set(true, h.now);
+        for (auto* wish : {&h.battery.charge_requested, &h.battery.full_charge_requested}) wish->set_max_age(5s);
+        h.run(6s);
+        CHECK(bits() == 0);
+    }
 }
 
 TEST_CASE("pylontech_lv: a full charge is asked for after so many days without one, as an option")

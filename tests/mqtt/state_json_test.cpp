@@ -350,6 +350,10 @@ TEST_CASE("every fault has words and an id")
         CHECK(fault_text(f) != "fault");
         CHECK(fault_id(f) != "?");
     }
+    // A bus may be a serial line.
+    ActiveFault down = sample_fault(FaultId::bus_down, FaultClass::warn, Direction::none, t0);
+    down.has_value = false;
+    CHECK(fault_text(down).find("CAN") == std::string::npos);
 }
 
 // MQTT-044

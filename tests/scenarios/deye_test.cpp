@@ -89,6 +89,25 @@ TEST_CASE("deye house: an empty tower is not discharged and asks to be charged")
     CHECK(w.run_until([&] { return !w.verdict().discharge.is_zero(); }, 2h));
 }
 
+TEST_CASE("deye house: a nearly empty tower asks a Pylontech inverter to charge it, and stops asking when it has had enough")
+{
+    WorldOptions o = tower(19_pct);
+    o.inverter = "pylontech-lv";
+    World w{o};
+    w.start_up();
+    w.run(3s);
+    const auto asks = [&w] {
+        const auto f = w.last(Side::inverter, 0x35C);
+        REQUIRE(f.has_value());
+        return f->data[0];
+    };
+    CHECK(asks() == 0xD0);
+    w.inverter->set_wish(4_kW);
+    CHECK(w.run_until([&] { return asks() == 0xC0; }, 2h));
+    CHECK(w.bridge.battery().soc.last() >= 23_pct);
+    for (const std::string& p : w.inverter->report().problems) FAIL_CHECK(p);
+}
+
 TEST_CASE("deye house: no charge in the cold, and less discharge")
 {
     World w{tower()};
