@@ -7,6 +7,7 @@
 #pragma once
 
 #include "model/signal.hpp"
+#include "model/time.hpp"
 
 #include <array>
 

@@ -36,6 +36,7 @@ public:
     PackFacts facts() const override;
 
 private:
+    void damaged(Heard how, HeardCounts& counts);
     Heard on_reply(const CanFrame& f, Instant at);
     Heard decode(const CanFrame& f, Instant at);
     Heard on_totals(const CanFrame& f, Instant at);
@@ -148,18 +149,14 @@ void Driver::on_bytes(std::span<const std::uint8_t> bytes, Instant at, HeardCoun
     const auto count = [&](Heard heard) { ++counts[static_cast<std::size_t>(heard)]; };
     if (scanner_.partial() && at - last_byte_ >= Stream::gap) {
         scanner_.clear();
-        count(Heard::bad_length);
+        damaged(Heard::bad_length, counts);
     }
     last_byte_ = at;
     poll_.heard(at);
     for (const std::uint8_t byte : bytes) switch (scanner_.push(byte)) {
         case Scanner::Outcome::nothing: break;
-        case Scanner::Outcome::bad_length:
-        case Scanner::Outcome::bad_checksum:
-            poll_.damaged();
-            for (auto* stream : {&cells_stream_, &sensors_stream_, &code_stream_}) stream->spoil();
-            count(Heard::bad_checksum);
-            break;
+        case Scanner::Outcome::bad_length: damaged(Heard::bad_length, counts); break;
+        case Scanner::Outcome::bad_checksum: damaged(Heard::bad_checksum, counts); break;
         case Scanner::Outcome::frame:
             if (is_host(scanner_.address())) {
                 poll_.echoed();
@@ -171,6 +168,13 @@ void Driver::on_bytes(std::span<const std::uint8_t> bytes, Instant at, HeardCoun
         }
 }
 
+void Driver::damaged(Heard how, HeardCounts& counts)
+{
+    ++counts[static_cast<std::size_t>(how)];
+    poll_.damaged();
+    for (auto* stream : {&cells_stream_, &sensors_stream_, &code_stream_}) stream->spoil();
+}
+
 Heard Driver::on_reply(const CanFrame& f, Instant at)
 {
     if (f.id == charge_switch.id || f.id == discharge_switch.id) {
@@ -180,7 +184,7 @@ Heard Driver::on_reply(const CanFrame& f, Instant at)
     }
     if (!topic_of(f.id)) return Heard::not_mine;
     const Heard heard = decode(f, at);
-    if (heard == Heard::implausible || heard == Heard::bad_counter) poll_.damaged();
+    if (heard == Heard::implausible && poll_.under_way() == f.id) poll_.damaged();
     return heard;
 }
 
@@ -274,8 +278,11 @@ Heard Driver::on_switches(const CanFrame& f, Instant at)
     // All zero: the controller is awake, what measures is not.
     const bool nothing = f.data == CanFrame{}.data;
     if (!way || !charging || !discharging || !left || nothing) return Heard::implausible;
-    if (is_frozen(*life(f))) return Heard::bad_counter;
     answered(f, true, at);
+    if (is_frozen(*life(f))) {
+        refuse(switches.id);
+        return Heard::bad_counter;
+    }
     charge_on_ = *charging == 1;
     discharge_on_ = *discharging == 1;
     switches_at_ = at;
@@ -467,7 +474,7 @@ Heard Driver::on_code(const CanFrame& f, Instant at)
 {
     constexpr std::size_t frames = 5;
     const auto taken = code_stream_.take(f, frames, at);
-    if (taken == Stream::Taken::invalid) return Heard::implausible;
+    if (taken == Stream::Taken::invalid || !text_number(f)) return Heard::implausible;
     answered(f, taken == Stream::Taken::complete, at);
     return Heard::used;
 }
@@ -511,8 +518,7 @@ Instant Driver::on_tick(Instant now, const Orders& orders, Outbox& out)
 {
     if (now < wake_) return wake_;
     wake_ = now + tick;
-    if (scanner_.partial() && now - last_byte_ >= Stream::gap) scanner_.clear();
-    if (const auto ended = poll_.expire(now); ended && ended->damaged) refuse(ended->command);
+    if (const auto ended = poll_.expire(now); ended && (ended->damaged || scanner_.partial())) refuse(ended->command);
     switches_.on_tick(now, orders.contactors, state_);
     follow(now);
     report();

@@ -1,7 +1,7 @@
 #include "battery/registry.hpp"
 
 // Every battery driver, one line each: X(name) stands for `const BatteryDriverInfo name_driver`.
-#define BATGW_BATTERY_DRIVERS(X) X(byd_atto3) X(deye)
+#define BATGW_BATTERY_DRIVERS(X) X(byd_atto3) X(deye) X(daly_uart)
 
 namespace batgw {
 

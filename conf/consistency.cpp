@@ -200,7 +200,8 @@ void check_other_safety(Checker& c, const SafetyConfig& s)
 void check_contactors(Checker& c, const Draft& d)
 {
     const auto& contactors = d.config.safety.contactors;
-    const bool commands = d.battery != nullptr && d.battery->profile.contactor_mode == ContactorMode::bms_command;
+    const bool commands = d.battery != nullptr &&
+        (d.battery->profile.contactor_mode == ContactorMode::bms_command || d.battery->profile.commands_contactors);
     c.require(d.battery == nullptr || commands || contactors.mode != ContactorMode::bms_command, {"contactors.mode"},
         "this battery takes no contactor commands", "none");
     c.require(contactors.open_on_exit || contactors.mode == ContactorMode::bms_command,

@@ -98,6 +98,7 @@ private:
 
 using CellVoltages = Array<Voltage, 192>;
 using SensorTemperatures = Array<Temperature, 32>;
+using CellFlags = std::bitset<CellVoltages::capacity>;
 
 // One module of a tower whose master speaks for all.
 struct Module {
@@ -148,6 +149,7 @@ struct BatteryState {
 
     Reading<CellVoltages> cells;               // complete sets only (SAFE-030)
     Reading<SensorTemperatures> temperatures;  // complete sets only
+    Reading<CellFlags> balancing;              // cells that are being discharged to match the others
     std::optional<unsigned> cell_count;        // as detected from the battery; never guessed
     bool cell_gap = false;                     // the detected array has a hole: a fault of its own
 

@@ -35,8 +35,13 @@ std::optional<std::string> cells_json(const Snapshot& s, unsigned cells_expected
         numbers(j, "temperatures", *sensors, std::min(sensors->count, sensors->capacity), 1);
     else
         j.key("temperatures").open('[').close(']');
-    // No driver knows yet which cells are being balanced.
-    j.key("balancing").null();
+    if (const auto balancing = s.battery.balancing.fresh(s.now)) {
+        std::string text;
+        for (std::size_t i = 0; i < cells->count; ++i) text += balancing->test(i) ? '1' : '0';
+        j.key("balancing").string(text);
+    } else {
+        j.key("balancing").null();
+    }
     j.close('}');
     return j.take();
 }

@@ -170,6 +170,7 @@ void Judge::judge_pack(Round& r)
     r.cells = rules_.cells ? rules_.cells : facts.cells;
     r.window = voltage_window(config_.cell, r.cells, facts, rules_.voltage_max, rules_.voltage_min);
     r.identity_known = r.cells || (!profile_.wants_cell_count && r.window.max && r.window.min);
+    if (profile_.count_from_battery && !facts.cells) r.identity_known = false;
     const PackSamples& s = signals_.samples();
 
     const auto feedback = battery.contactor.fresh(r.now);

@@ -174,6 +174,7 @@ void Judge::watch_zero(const Round& r)
 void Judge::set_voltages(const Round& r)
 {
     if (r.pack == nullptr) return;
+    if (profile_.count_from_battery && !r.pack->facts.cells) return;  // never from a count that nobody confirmed
     const bool blocked = faults_.effect().blocks_all() || !r.battery_link.alive;
     if (blocked && verdict_.voltage_max && verdict_.voltage_min) return;
     std::optional<Voltage> upper = r.window.max, lower = r.window.min;

@@ -2,6 +2,7 @@
 
 #include "sim/byd_atto3_pack.hpp"
 #include "sim/byd_hvs_inverter.hpp"
+#include "sim/daly_bms.hpp"
 #include "sim/deye_pack.hpp"
 #include "sim/pylontech_hv_inverter.hpp"
 #include "sim/pylontech_lv_inverter.hpp"
@@ -18,6 +19,8 @@ constexpr std::array batteries{
         "capacity_wh: 60480\ncells: 126"},
     BatteryKind{"deye", "tower of two Deye modules of 16 LFP cells, 100 Ah each; other counts by choice",
         [](const BatteryChoice& c) -> std::unique_ptr<SimulatedBattery> { return std::make_unique<DeyePack>(c); }},
+    BatteryKind{"daly-uart", "Daly BMS of 16 LFP cells, 100 Ah; other counts by choice",
+        [](const BatteryChoice& c) -> std::unique_ptr<SimulatedBattery> { return std::make_unique<DalyBms>(c); }},
 };
 constexpr std::array inverters{
     InverterKind{"byd-hvs", "hybrid inverter set to BYD Battery-Box Premium HVS",

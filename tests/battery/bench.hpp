@@ -66,6 +66,33 @@ struct Sent {
     Instant at;
     CanFrame frame;
 };
+struct Written {
+    Instant at;
+    Telegram telegram;
+};
+
+// Bytes of a serial line: "A5 01 90 08". Blanks are for the eye.
+inline std::vector<std::uint8_t> bytes(std::string_view text)
+{
+    std::vector<std::uint8_t> result;
+    std::string hex;
+    for (const char c : text)
+        if (c != ' ' && c != '\n') hex += c;
+    if (hex.size() % 2 != 0) throw std::invalid_argument{"half a byte in: " + std::string{text}};
+    for (std::size_t i = 0; i < hex.size(); i += 2) {
+        std::uint8_t byte = 0;
+        const auto [end, error] = std::from_chars(hex.data() + i, hex.data() + i + 2, byte, 16);
+        if (error != std::errc{} || end != hex.data() + i + 2) throw std::invalid_argument{"no byte: " + hex.substr(i, 2)};
+        result.push_back(byte);
+    }
+    return result;
+}
+
+// What a driver is told to do with its contactors on the bench: it commands them, where it can.
+inline ContactorMode commanding(const BatteryProfile& profile)
+{
+    return profile.commands_contactors ? ContactorMode::bms_command : profile.contactor_mode;
+}
 
 class Bench {
 public:
@@ -80,6 +107,15 @@ public:
 
     Heard hear(const CanFrame& f) { return driver->on_frame(f, now); }
     Heard hear(std::string_view text) { return hear(frame(text)); }
+    // On a serial line: what the driver made of these bytes.
+    HeardCounts read(std::span<const std::uint8_t> data)
+    {
+        HeardCounts counts{};
+        driver->on_bytes(data, now, counts);
+        for (std::size_t i = 0; i < counts.size(); ++i) counted[i] += counts[i];
+        return counts;
+    }
+    HeardCounts read(std::string_view text) { return read(bytes(text)); }
     void tick()
     {
         Outbox out;
@@ -87,6 +123,10 @@ public:
         for (const CanFrame& f : out.frames()) {
             sent.push_back({now, f});
             if (on_sent) on_sent(f);
+        }
+        for (const Telegram& t : out.telegrams()) {
+            written.push_back({now, t});
+            if (on_written) on_written(t);
         }
     }
     // Time passes. `talk` is called every 100 ms, the driver when it wants to be.
@@ -125,8 +165,11 @@ public:
     ContactorOrder order = ContactorOrder::keep;
     std::optional<Current> inverter_current;
     std::vector<Sent> sent;
+    std::vector<Written> written;
+    HeardCounts counted{};
     std::function<void()> talk;
     std::function<void(const CanFrame&)> on_sent;
+    std::function<void(const Telegram&)> on_written;
     static constexpr Duration step = 10ms;
 
 private:

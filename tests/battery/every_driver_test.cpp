@@ -36,35 +36,65 @@ unsigned allocations = 0;
 
 namespace {
 
-// A driver and the simulated pack of its protocol, frame by frame.
+// What a pack says in one piece: a frame on CAN, an answer on a serial line.
+struct Piece {
+    explicit Piece(const CanFrame& f) : id{f.id}, frame{f} {}
+    explicit Piece(const Telegram& t) : id{t.id}, telegram{t} {}
+    std::span<std::uint8_t> data()
+    {
+        return telegram ? std::span{telegram->data.data(), telegram->len} : std::span{frame.data.data(), frame.len};
+    }
+    std::uint32_t id;
+    CanFrame frame;
+    std::optional<Telegram> telegram;
+};
+HeardCounts hear(Bench& bench, Piece& piece)
+{
+    if (piece.telegram) return bench.read(piece.telegram->bytes());
+    HeardCounts counts{};
+    ++counts[static_cast<std::size_t>(bench.hear(piece.frame))];
+    return counts;
+}
+
+// A driver and the simulated pack of its protocol, piece by piece.
 struct Case {
     explicit Case(const BatteryDriverInfo& i, const sim::BatteryChoice& choice = {})
-        : bench{i.name},
+        : bench{i.name, {}, commanding(i.profile)},
           pack{sim::make_battery(i.name, choice)}
     {
         REQUIRE(pack);
     }
-    // Every frame of the pack goes through `each` first; false drops it.
-    void run(Duration time, const std::function<bool(CanFrame&)>& each = {})
+    // Everything the pack says goes through `each` first; false drops it.
+    void run(Duration time, const std::function<bool(Piece&)>& each = {})
     {
         const Instant end = bench.now + time;
         while (bench.now < end) {
             bench.now = std::max(std::min({end, pack_wake_, bench.wake}), bench.now + 1us);
             Outbox out;
             if (bench.now >= pack_wake_) pack_wake_ = pack->on_tick(bench.now, out);
-            for (CanFrame f : out.frames()) {
-                if (each && !each(f)) continue;
-                ++heard[bench.hear(f)];
-                ids.insert(f.id);
-            }
-            const std::size_t before = bench.sent.size();
+            for (const CanFrame& f : out.frames()) say(Piece{f}, each);
+            for (const Telegram& t : out.telegrams()) say(Piece{t}, each);
+            const std::size_t before = bench.sent.size(), written_before = bench.written.size();
             if (bench.now >= bench.wake) {
                 bench.tick();
                 CHECK(bench.wake > bench.now);
             }
             for (std::size_t i = before; i < bench.sent.size(); ++i) pack->on_frame(bench.sent[i].frame, bench.now);
+            for (std::size_t i = written_before; i < bench.written.size(); ++i) {
+                pack->on_bytes(bench.written[i].telegram.bytes(), bench.now);
+                pack_wake_ = bench.now;
+            }
         }
     }
+    void say(Piece piece, const std::function<bool(Piece&)>& each)
+    {
+        if (each && !each(piece)) return;
+        const HeardCounts counts = hear(bench, piece);
+        for (std::size_t i = 0; i < counts.size(); ++i)
+            if (counts[i] > 0) heard[static_cast<Heard>(i)] += static_cast<unsigned>(counts[i]);
+        ids.insert(piece.id);
+    }
+    std::size_t said_by_driver() const { return bench.sent.size() + bench.written.size(); }
     const BatteryState& state() const { return bench.state(); }
 
     Bench bench;
@@ -85,6 +115,42 @@ CanFrame any_frame(const BatteryDriverInfo& info, sim::Chance& chance)
     if (chance.bits() % 2 == 0) f.data[0] = static_cast<std::uint8_t>(bits & 0x3FU);  // pages
     if (chance.bits() % 2 == 0) f = byd_atto3::sealed(f);
     return f;
+}
+
+// Bytes on a serial line: noise, pieces of answers that the pack gave, whole ones with a byte changed.
+std::vector<std::uint8_t> any_bytes(sim::Chance& chance, const std::vector<Telegram>& answers)
+{
+    std::vector<std::uint8_t> data;
+    if (!answers.empty() && chance.bits() % 4 != 0) {
+        const Telegram& t = answers[chance.bits() % answers.size()];
+        data.assign(t.bytes().begin(), t.bytes().end());
+        if (chance.bits() % 2 == 0) data[chance.bits() % data.size()] = static_cast<std::uint8_t>(chance.bits());
+        if (chance.bits() % 4 == 0) data.resize(1 + chance.bits() % data.size());
+        return data;
+    }
+    data.resize(chance.bits() % 40);
+    for (auto& b : data) b = static_cast<std::uint8_t>(chance.bits());
+    return data;
+}
+// Anything at all for a driver, by its kind of bus.
+void hear_anything(Bench& bench, sim::Chance& chance, const std::vector<Telegram>& answers)
+{
+    if (bench.info.serial)
+        bench.read(any_bytes(chance, answers));
+    else
+        bench.hear(any_frame(bench.info, chance));
+}
+// What the simulated pack of a serial line says within half a minute.
+std::vector<Telegram> answers_of(const BatteryDriverInfo& info)
+{
+    std::vector<Telegram> answers;
+    if (!info.serial) return answers;
+    Case c{info};
+    c.run(30s, [&](Piece& p) {
+        answers.push_back(*p.telegram);
+        return true;
+    });
+    return answers;
 }
 
 // What a reader of the state could tell apart; enough for "nothing changed".
@@ -151,8 +217,9 @@ TEST_CASE("every battery: its declaration is complete and without contradiction"
         for (const TxRule& r : info->sends) {  // SAFE-006
             CHECK(declared.contains(r.id));
             CHECK(sent.insert(r.id).second);
-            // What others may send as well is heard, and is no conflict (SAFE-185); never anything that decides.
-            if (r.carries_verdict) CHECK_FALSE(received.contains(r.id));
+            // What others may send as well is heard, and is no conflict (SAFE-185); never anything that decides. On a serial line
+            // a question and its answer share a number.
+            if (r.carries_verdict && !info->serial) CHECK_FALSE(received.contains(r.id));
             CHECK(r.min_spacing > 0ms);
             CHECK(r.period > r.min_spacing);
         }
@@ -285,6 +352,7 @@ TEST_CASE("every battery: unknown ids and frames of another length or format cha
 {
     for (const auto* info : battery_drivers()) {
         CAPTURE(info->name);
+        if (info->serial) continue;
         Case c{*info};
         c.run(30s);
         const Picture before{c.state()};
@@ -308,6 +376,46 @@ TEST_CASE("every battery: unknown ids and frames of another length or format cha
     }
 }
 
+TEST_CASE("every battery on a serial line: noise and broken answers change nothing")
+{
+    for (const auto* info : battery_drivers()) {
+        CAPTURE(info->name);
+        if (!info->serial) continue;
+        sim::Chance chance{3};
+        const std::vector<Telegram> answers = answers_of(*info);
+        REQUIRE(answers.size() > 20);
+        Case c{*info};
+        c.run(30s);
+        const Picture before{c.state()};
+        const HeardCounts counted = c.bench.counted;
+        for (const Telegram& t : answers)
+            for (std::size_t i = 0; i < t.len; ++i)
+                for (const unsigned bit : {0U, 3U, 7U}) {
+                    std::vector<std::uint8_t> data{t.bytes().begin(), t.bytes().end()};
+                    data[i] ^= static_cast<std::uint8_t>(1U << bit);
+                    c.bench.now += 1s;  // so that pieces do not join
+                    c.bench.read(data);
+                }
+        for (const Telegram& t : answers)
+            for (std::size_t n = 0; n < t.len; ++n) {
+                c.bench.now += 1s;
+                c.bench.read(t.bytes().first(n));
+            }
+        CHECK(Picture{c.state()} == before);
+        CHECK(c.bench.counted[0] == counted[0]);
+        // And a flood of them, ended by one good answer.
+        c.bench.now += 1s;
+        for (int i = 0; i < 2000; ++i) {
+            std::vector<std::uint8_t> noise(64);
+            for (auto& b : noise) b = static_cast<std::uint8_t>(chance.bits() % 2 == 0 ? chance.bits() : answers[0].data[0]);
+            c.bench.read(noise);
+        }
+        CHECK(Picture{c.state()} == before);
+        c.run(5s);
+        CHECK(c.state().voltage.is_fresh(c.bench.now));
+    }
+}
+
 TEST_CASE("every battery: ticks move on, and early ones do nothing")
 {
     for (const auto* info : battery_drivers()) {
@@ -316,14 +424,14 @@ TEST_CASE("every battery: ticks move on, and early ones do nothing")
         for (int i = 0; i < 1000; ++i) {
             c.run(17ms);
             c.bench.tick();
-            const auto sent = c.bench.sent.size();
+            const auto sent = c.said_by_driver();
             const Instant wake = c.bench.wake;
             REQUIRE(wake > c.bench.now);
             CHECK(wake - c.bench.now <= 100ms);
             c.bench.tick();  // at once again, and half way
             c.bench.now += (wake - c.bench.now) / 2;
             c.bench.tick();
-            CHECK(c.bench.sent.size() == sent);
+            CHECK(c.said_by_driver() == sent);
             CHECK(c.bench.wake <= wake);
             if (i == 500) c.bench.order = ContactorOrder::close;
         }
@@ -338,25 +446,29 @@ TEST_CASE("every battery: sends what its list allows, no sooner and no more")
             CAPTURE(info->name);
             CAPTURE(seed);
             sim::Chance chance{seed};
+            const std::vector<Telegram> answers = answers_of(*info);
             Case c{*info};
             std::map<std::pair<std::uint32_t, int>, Instant> last;
-            std::size_t looked_at = 0;
+            const auto look_at = [&](Instant at, const auto& said) {
+                const auto rule = std::find_if(info->sends.begin(), info->sends.end(),
+                    [&](const TxRule& r) { return r.id == said.id && r.extended == said.extended; });
+                REQUIRE(rule != info->sends.end());
+                CHECK(said.len == rule->len);
+                const auto slot = std::make_pair(said.id, rule->paged ? int{said.data[0]} : -1);
+                if (last.contains(slot)) CHECK(at - last[slot] >= rule->min_spacing);
+                last[slot] = at;
+            };
+            std::size_t looked_at = 0, looked_at_written = 0;
             const auto look = [&] {
-                for (; looked_at < c.bench.sent.size(); ++looked_at) {
-                    const Sent& s = c.bench.sent[looked_at];
-                    const auto rule = std::find_if(info->sends.begin(), info->sends.end(),
-                        [&](const TxRule& r) { return r.id == s.frame.id && r.extended == s.frame.extended; });
-                    REQUIRE(rule != info->sends.end());
-                    CHECK(s.frame.len == rule->len);
-                    const auto slot = std::make_pair(s.frame.id, rule->paged ? int{s.frame.data[0]} : -1);
-                    if (last.contains(slot)) CHECK(s.at - last[slot] >= rule->min_spacing);
-                    last[slot] = s.at;
-                }
+                for (; looked_at < c.bench.sent.size(); ++looked_at)
+                    look_at(c.bench.sent[looked_at].at, c.bench.sent[looked_at].frame);
+                for (; looked_at_written < c.bench.written.size(); ++looked_at_written)
+                    look_at(c.bench.written[looked_at_written].at, c.bench.written[looked_at_written].telegram);
             };
             for (int i = 0; i < 400; ++i) {
-                for (std::uint64_t n = chance.bits() % 4; n > 0; --n) c.bench.hear(any_frame(*info, chance));
+                for (std::uint64_t n = chance.bits() % 4; n > 0; --n) hear_anything(c.bench, chance, answers);
                 c.bench.order = static_cast<ContactorOrder>(chance.bits() % 3);
-                c.run(std::chrono::milliseconds{chance.bits() % 120}, [&](CanFrame&) { return chance.bits() % 10 != 0; });
+                c.run(std::chrono::milliseconds{chance.bits() % 120}, [&](Piece&) { return chance.bits() % 10 != 0; });
                 c.bench.tick();
                 look();
             }
@@ -370,20 +482,34 @@ TEST_CASE("every battery: allocates nothing after it is made")
         sim::Chance chance{7};
         Case c{*info};
         // Recorded first, so that only the driver works while we count.
-        std::vector<std::pair<Instant, CanFrame>> log;
-        c.run(30s, [&](CanFrame& f) {
-            log.emplace_back(c.bench.now, f);
+        std::vector<std::pair<Instant, Piece>> log;
+        c.run(30s, [&](Piece& p) {
+            log.emplace_back(c.bench.now, p);
             return true;
         });
-        for (int i = 0; i < 2000; ++i) log.emplace_back(log.back().first + 3ms, any_frame(*info, chance));
+        const std::vector<Telegram> answers = answers_of(*info);
+        for (int i = 0; i < 2000; ++i) {
+            Telegram noise;
+            if (info->serial) {
+                const auto data = any_bytes(chance, answers);
+                std::copy(data.begin(), data.end(), noise.data.begin());
+                noise.len = static_cast<std::uint8_t>(data.size());
+            }
+            log.emplace_back(log.back().first + 3ms, info->serial ? Piece{noise} : Piece{any_frame(*info, chance)});
+        }
         BatteryConfig config;
         config.options = default_options(info->options);
-        const auto driver = info->make({.config = config, .ages = ages_of(info->profile)});
+        const auto driver =
+            info->make({.config = config, .ages = ages_of(info->profile), .contactor_mode = commanding(info->profile)});
         Outbox out;
+        HeardCounts counts{};
         int i = 0;
         counting = true;
-        for (const auto& [at, f] : log) {
-            driver->on_frame(f, at);
+        for (const auto& [at, piece] : log) {
+            if (piece.telegram)
+                driver->on_bytes(piece.telegram->bytes(), at, counts);
+            else
+                driver->on_frame(piece.frame, at);
             driver->on_tick(at, {.contactors = static_cast<ContactorOrder>(++i / 1000 % 3)}, out);
             (void)driver->facts();
             out.clear();
@@ -398,11 +524,12 @@ TEST_CASE("every battery: the same frames give the same state and the same answe
     // SAFE-002
     for (const auto* info : battery_drivers()) {
         sim::Chance one{9}, two{9};
+        const std::vector<Telegram> answers = answers_of(*info);
         Case a{*info}, b{*info};
         for (auto* pair : {&a, &b}) {
             sim::Chance& chance = pair == &a ? one : two;
             for (int i = 0; i < 200; ++i) {
-                pair->bench.hear(any_frame(*info, chance));
+                hear_anything(pair->bench, chance, answers);
                 pair->bench.order = static_cast<ContactorOrder>(i / 50 % 3);
                 pair->run(100ms);
             }
@@ -411,6 +538,11 @@ TEST_CASE("every battery: the same frames give the same state and the same answe
         for (std::size_t i = 0; i < a.bench.sent.size(); ++i) {
             CHECK(a.bench.sent[i].at == b.bench.sent[i].at);
             CHECK(a.bench.sent[i].frame == b.bench.sent[i].frame);
+        }
+        REQUIRE(a.bench.written.size() == b.bench.written.size());
+        for (std::size_t i = 0; i < a.bench.written.size(); ++i) {
+            CHECK(a.bench.written[i].at == b.bench.written[i].at);
+            CHECK(a.bench.written[i].telegram == b.bench.written[i].telegram);
         }
         CHECK(Picture{a.state()} == Picture{b.state()});
     }
@@ -433,7 +565,12 @@ TEST_CASE("every battery: a frame that is missing takes only its own signals wit
         for (const std::uint32_t left_out : whole.ids) {
             CAPTURE(left_out);
             Case c{*info, {.modules = 1}};
-            c.run(30s, [&](CanFrame& f) { return f.id != left_out; });
+            c.run(30s, [&](Piece& p) { return p.id != left_out; });
+            // Who gives no sign of life is asked for nothing else.
+            if (info->serial && !c.state().heard) {
+                CHECK(left_out == info->messages[0].id);
+                continue;
+            }
             std::vector<std::pair<bool, bool>> found;  // there, of the frame that is left out
             each_reading(c.state(),
                 [&](const auto& reading) { found.emplace_back(reading.is_fresh(c.bench.now), reading.source() == left_out); });
@@ -455,8 +592,9 @@ TEST_CASE("every battery: with bits flipped at random no reading leaves its phys
         CAPTURE(info->name);
         sim::Chance chance{11};
         Case c{*info};
-        c.run(60s, [&](CanFrame& f) {
-            if (chance.bits() % 20 == 0) f.data[chance.bits() % 8] ^= static_cast<std::uint8_t>(1U << chance.bits() % 8);
+        c.run(60s, [&](Piece& p) {
+            if (chance.bits() % 20 == 0)
+                p.data()[chance.bits() % p.data().size()] ^= static_cast<std::uint8_t>(1U << chance.bits() % 8);
             const BatteryState& s = c.state();
             const auto within = [](const auto& reading, auto low, auto high) {
                 return !reading.last() || (*reading.last() >= low && *reading.last() <= high);
@@ -482,18 +620,22 @@ TEST_CASE("every battery: a log stretched to three times its length is no freshe
     for (const auto* info : battery_drivers()) {
         CAPTURE(info->name);
         Case c{*info};
-        std::vector<std::pair<Instant, CanFrame>> log;
-        c.run(30s, [&](CanFrame& f) {
-            log.emplace_back(c.bench.now, f);
+        std::vector<std::pair<Instant, Piece>> log;
+        c.run(30s, [&](Piece& p) {
+            log.emplace_back(c.bench.now, p);
             return true;
         });
+        // A question may have to wait for others; a frame that is sent unasked comes on time.
+        const Duration period = info->profile[SignalId::current].period, late = info->serial ? period : 10ms;
         Bench slow{info->name};
         const Instant t0 = slow.now;
-        const Duration longest = 3 * (info->profile[SignalId::current].period + info->profile[SignalId::current].period / 10);
+        // A question may have to wait for others; a frame that is sent unasked comes on time.
+        const Duration period = info->profile[SignalId::current].period;
+        const Duration longest = 3 * (period + (info->serial ? period : period / 10));
         bool known = false;
-        for (const auto& [at, f] : log) {
+        for (auto& [at, piece] : log) {
             slow.now = t0 + 3 * (at - log.front().first);
-            slow.hear(f);
+            hear(slow, piece);
             known = known || slow.state().current.last();
             if (known) CHECK(slow.state().current.age(slow.now) <= longest);
         }

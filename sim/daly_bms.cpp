@@ -1,0 +1,589 @@
+#include "sim/daly_bms.hpp"
+
+#include "sim/words.hpp"
+
+#include <algorithm>
+#include <cmath>
+
+namespace batgw::sim {
+
+namespace layout = daly;
+
+namespace {
+
+constexpr unsigned usual_cells = 16;
+constexpr Duration echo_delay = 2ms;  // of a sleeping board
+// What the board itself protects, with the values it goes back at. Sensible settings for LFP, made up.
+constexpr double cell_high_v = 3.65, cell_high_back_v = 3.50, cell_low_v = 2.60, cell_low_back_v = 2.90;
+constexpr double charge_cold_c = -2, charge_cold_back_c = 3, hot_c = 60, hot_back_c = 50;
+constexpr double nominal_cell_v = 3.2;
+
+template <class Q>
+Q quantity(double value)
+{
+    return Q::from_milli(std::llround(value * 1000.0));
+}
+template <class Q>
+double number(Q q)
+{
+    return static_cast<double>(q.milli()) / 1000.0;
+}
+
+std::optional<double> number_word(const std::vector<std::string_view>& w, double low, double high)
+{
+    const auto value = w.size() == 2 ? number_of(w[1]) : std::nullopt;
+    return value && *value >= low && *value <= high ? value : std::nullopt;
+}
+
+}  // namespace
+
+DalyBms::DalyBms(const BatteryChoice& choice)
+    : model_{{.cells = std::clamp(choice.cells == 0 ? usual_cells : choice.cells, 1U, static_cast<unsigned>(layout::most_cells)),
+          .sensors = 2,
+          .capacity_ah = 100.0,
+          .soc = choice.soc ? number(*choice.soc) / 100.0 : 0.55,
+          .temperature_c = choice.temperature ? number(*choice.temperature) : 21.0,
+          .ambient_c = choice.temperature ? number(*choice.temperature) : 20.0,
+          .seed = choice.seed}},
+      chance_{choice.seed + 1}
+{}
+
+// ---- the DC side ----
+
+Voltage DalyBms::pack_voltage() const { return quantity<Voltage>(model_.pack_voltage()); }
+void DalyBms::set_current(Current current) { current_a_ = number(current); }
+Current DalyBms::current() const { return quantity<Current>(flowing_a()); }
+Voltage DalyBms::output_voltage() const { return quantity<Voltage>(output_v_); }
+Percent DalyBms::true_soc() const { return quantity<Percent>(model_.soc() * 100.0); }
+void DalyBms::set_output_voltage(Voltage voltage) { output_v_ = number(voltage); }
+
+double DalyBms::flowing_a() const
+{
+    if (current_a_ > 0) return conducts(charge_) ? current_a_ : 0.0;
+    return conducts(discharge_) ? current_a_ : 0.0;
+}
+
+// ---- life ----
+
+Instant DalyBms::on_tick(Instant now, Outbox& out)
+{
+    if (!started_) started_ = last_ = now;
+    if (now > last_) live(now);
+    Instant next = now + step;
+    while (!line_.empty() && line_.front().at <= now) {
+        out.send(line_.front().telegram);
+        line_.pop_front();
+    }
+    if (!line_.empty()) next = std::min(next, line_.front().at);
+    return std::max(next, now + 1us);
+}
+
+void DalyBms::live(Instant now)
+{
+    model_.advance(std::chrono::duration<double>(now - last_).count(), flowing_a());
+    last_ = now;
+    protect();
+}
+
+void DalyBms::protect()
+{
+    const Extremes cells = cell_extremes(), sensors = sensor_extremes();
+    const double high = model_.cell_voltage(cells.high), low = model_.cell_voltage(cells.low);
+    const double hot = model_.temperature(sensors.high), cold = model_.temperature(sensors.low);
+    const auto watch = [this](unsigned byte, unsigned bit, bool set, bool clear) {
+        if (set || clear) set_fault(byte, bit, set);
+    };
+    watch(0, 1, high >= cell_high_v, high <= cell_high_back_v);
+    watch(0, 3, low <= cell_low_v, low >= cell_low_back_v);
+    watch(1, 1, hot >= hot_c, hot <= hot_back_c);
+    watch(1, 3, cold <= charge_cold_c, cold >= charge_cold_back_c);
+    watch(1, 5, hot >= hot_c, hot <= hot_back_c);
+    charge_.held_off = (faults_[0] & 0x02U) != 0 || (faults_[1] & 0x0AU) != 0;
+    discharge_.held_off = (faults_[0] & 0x08U) != 0 || (faults_[1] & 0x20U) != 0;
+}
+
+void DalyBms::set_fault(unsigned byte, unsigned bit, bool on)
+{
+    const auto mask = static_cast<std::uint8_t>(1U << bit);
+    faults_[byte] = static_cast<std::uint8_t>(on ? faults_[byte] | mask : faults_[byte] & ~mask);
+}
+
+DalyBms::Extremes DalyBms::cell_extremes() const
+{
+    Extremes e;
+    for (unsigned i = 1; i < model_.cells(); ++i) {
+        if (model_.cell_voltage(i) < model_.cell_voltage(e.low)) e.low = i;
+        if (model_.cell_voltage(i) > model_.cell_voltage(e.high)) e.high = i;
+    }
+    return e;
+}
+DalyBms::Extremes DalyBms::sensor_extremes() const
+{
+    Extremes e;
+    for (unsigned i = 1; i < model_.sensors(); ++i) {
+        if (model_.temperature(i) < model_.temperature(e.low)) e.low = i;
+        if (model_.temperature(i) > model_.temperature(e.high)) e.high = i;
+    }
+    return e;
+}
+
+double DalyBms::shown_soc() const { return std::clamp(frozen_soc_.value_or(model_.soc() * 100.0), 0.0, 100.0); }
+
+// ---- the line ----
+
+void DalyBms::on_bytes(std::span<const std::uint8_t> bytes, Instant at)
+{
+    for (const std::uint8_t byte : bytes) {
+        if (scanner_.push(byte) != daly::Scanner::Outcome::frame || silent_) continue;
+        const std::uint8_t address = scanner_.address();
+        const bool mine = address == layout::host_upper - 1 + board_ || (address == layout::host_uart && board_ == 1);
+        if (asleep_ || echoes_) echo(scanner_.data(), address, at);
+        if (asleep_ || !mine || (host_ != 0 && host_ != address)) continue;
+        asked(scanner_.data(), at);
+    }
+}
+
+void DalyBms::echo(const CanFrame& question, std::uint8_t address, Instant at)
+{
+    const Telegram back = daly::make_frame(address, question);
+    line_.push_back({at + echo_delay + byte_time * layout::frame_size, back});
+}
+
+// Who is still answering hears no question.
+void DalyBms::asked(const CanFrame& question, Instant at)
+{
+    ++questions_;
+    if (at < busy_until_) return;
+    answer(question, at);
+}
+
+void DalyBms::answer(const CanFrame& question, Instant at)
+{
+    const auto frames = compose(question);
+    if (stopped_.contains(question.id) || chance(lost_percent_)) return;
+    Instant when = at + 50ms + std::chrono::milliseconds{chance_.bits() % 31} + delay_;
+    if (chatters_) write({.id = 0x9F}, when);
+    for (const CanFrame& f : frames) write(f, when);
+    busy_until_ = when;
+}
+
+void DalyBms::write(const CanFrame& f, Instant& when)
+{
+    Telegram t = daly::make_frame(board_, f);
+    if (chance(damaged_percent_)) t.data[chance_.bits() % t.len] ^= static_cast<std::uint8_t>(1U << chance_.bits() % 8);
+    when += byte_time * layout::frame_size;
+    line_.push_back({when, t});
+}
+
+std::vector<CanFrame> DalyBms::compose(const CanFrame& question)
+{
+    CanFrame f{.id = question.id, .data = buffer_};
+    std::vector<CanFrame> frames;
+    switch (question.id) {
+    case layout::totals.id: fill_totals(f); break;
+    case layout::cell_extremes.id: fill_cell_extremes(f); break;
+    case layout::temperature_extremes.id: fill_temperature_extremes(f); break;
+    case layout::switches.id: fill_switches(f); break;
+    case layout::status.id: fill_status(f); break;
+    case layout::cell_voltages.id: frames = several(question.id, (model_.cells() + 2) / 3, 16, 3); break;
+    case layout::sensor_temperatures.id: frames = several(question.id, (model_.sensors() + 6) / 7, 3, 7); break;
+    case layout::balance.id: f.data.fill(0); break;
+    case layout::faults.id:
+        for (std::size_t i = 0; i < 8; ++i) f.data[i] = faults_[i] | forced_faults_[i];
+        break;
+    case layout::rating.id:
+        layout::rated_capacity.put(f, quantity<Charge>(model_.capacity_ah()));
+        layout::nominal_cell.put(f, quantity<Voltage>(nominal_cell_v));
+        break;
+    case layout::counters.id:
+        layout::total_in.put(f, quantity<Charge>(model_.charged_ah()));
+        layout::total_out.put(f, quantity<Charge>(model_.discharged_ah()));
+        break;
+    case layout::cell_limits.id:
+        layout::cell_high_a.put(f, 3550_mV);
+        layout::cell_high_b.put(f, 3650_mV);
+        layout::cell_low_a.put(f, 2800_mV);
+        layout::cell_low_b.put(f, 2600_mV);
+        break;
+    case layout::firmware.id: f.data = {'N', 'R', '_', '0', '1', '0', '6', ' '}; break;
+    case layout::battery_code.id: frames = code_frames(); break;
+    case layout::charge_switch.id: obey(charge_, question, f); break;
+    case layout::discharge_switch.id: obey(discharge_, question, f); break;
+    default: return {};
+    }
+    if (frames.empty()) frames.push_back(f);
+    if (no_data_)
+        for (CanFrame& each : frames) each.data.fill(0);
+    buffer_ = frames.back().data;
+    return frames;
+}
+
+void DalyBms::fill_totals(CanFrame& f) const
+{
+    layout::voltage.put(f, quantity<Voltage>(lied_voltage_.value_or(model_.pack_voltage())));
+    f.data[2] = f.data[3] = 0;
+    layout::wire_current.put(f, quantity<Current>(wire_a()));
+    layout::soc.put(f, quantity<Percent>(shown_soc()));
+}
+
+void DalyBms::fill_cell_extremes(CanFrame& f) const
+{
+    const Extremes e = cell_extremes();
+    write_raw(f, layout::cell_max.bits, std::lround(1000.0 * model_.cell_voltage(e.high)));
+    write_raw(f, layout::cell_min.bits, std::lround(1000.0 * model_.cell_voltage(e.low)));
+    layout::cell_max_number.put(f, e.high + 1);
+    layout::cell_min_number.put(f, e.low + 1);
+}
+
+void DalyBms::fill_temperature_extremes(CanFrame& f) const
+{
+    const Extremes e = sensor_extremes();
+    write_raw(f, layout::temperature_max.bits, std::clamp(std::lround(model_.temperature(e.high)) + 40, 0L, 255L));
+    layout::temperature_max_sensor.put(f, e.high + 1);
+    write_raw(f, layout::temperature_min.bits, std::clamp(std::lround(model_.temperature(e.low)) + 40, 0L, 255L));
+    layout::temperature_min_sensor.put(f, e.low + 1);
+}
+
+void DalyBms::fill_switches(CanFrame& f)
+{
+    layout::flow.put(f, flowing_a() > 0.5 ? 1 : flowing_a() < -0.5 ? 2 : 0);
+    layout::charge_on.put(f, conducts(charge_) ? 1 : 0);
+    layout::discharge_on.put(f, conducts(discharge_) ? 1 : 0);
+    if (!life_stands_) life_ = static_cast<std::uint8_t>(life_ + 11);
+    layout::life.put(f, life_);
+    layout::remaining.put(f, quantity<Charge>(std::max(0.0, model_.soc()) * model_.capacity_ah()));
+}
+
+void DalyBms::fill_status(CanFrame& f) const
+{
+    layout::cell_count.put(f, model_.cells());
+    layout::sensor_count.put(f, model_.sensors());
+    layout::charger_there.put(f, flowing_a() > 0.5 ? 1 : 0);
+    layout::load_there.put(f, flowing_a() < -0.5 ? 1 : 0);
+    layout::inputs_outputs.put(f, 2);
+    layout::cycles.put(f, 42_count);
+}
+
+std::vector<CanFrame> DalyBms::several(std::uint32_t command, unsigned needed, unsigned most, unsigned per_frame)
+{
+    const bool cells = command == layout::cell_voltages.id;
+    const unsigned count = frames_ == Frames::all ? most : frames_ == Frames::one_more ? std::min(needed + 1, most) : needed;
+    std::vector<CanFrame> frames;
+    CanFrame f{.id = command, .data = buffer_};
+    for (unsigned n = 0; n < count; ++n) {
+        layout::frame_number.put(f, n + (from_zero_ ? 0 : 1));
+        if (frames_ == Frames::all) std::fill(f.data.begin() + 1, f.data.end(), std::uint8_t{0});
+        for (unsigned k = 0; k < per_frame; ++k) {
+            const unsigned i = n * per_frame + k;
+            if (cells && i < model_.cells())
+                write_raw(f, layout::frame_cells[k].bits, std::lround(1000.0 * model_.cell_voltage(i)));
+            if (!cells && i < model_.sensors())
+                write_raw(f, layout::frame_sensors[k].bits, std::clamp(std::lround(model_.temperature(i)) + 40, 0L, 255L));
+        }
+        frames.push_back(f);
+    }
+    if (backwards_) std::reverse(frames.begin(), frames.end());
+    return frames;
+}
+
+std::vector<CanFrame> DalyBms::code_frames()
+{
+    constexpr std::string_view code = "SIMULATED BATTERY";
+    std::vector<CanFrame> frames;
+    for (unsigned n = 0; n < 5; ++n) {
+        CanFrame f{.id = layout::battery_code.id};
+        f.data[0] = static_cast<std::uint8_t>(n + 1);
+        for (std::size_t k = 0; k < 7; ++k)
+            f.data[k + 1] = 7 * n + k < code.size() ? static_cast<std::uint8_t>(code[7 * n + k]) : std::uint8_t{' '};
+        frames.push_back(f);
+    }
+    return frames;
+}
+
+void DalyBms::obey(Mosfet& m, const CanFrame& question, CanFrame& f)
+{
+    ++orders_;
+    if (const auto on = layout::switch_on(question)) m.told_on = *on == 1;
+    layout::switch_on.put(f, m.told_on ? 1 : 0);
+}
+
+// ---- text control ----
+
+const std::array<DalyBms::CommandEntry, 27>& DalyBms::command_table()
+{
+    using P = DalyBms;
+    static constexpr std::array<CommandEntry, 27> table{{
+        {"help", "help", &P::do_help},
+        {"status", "status", &P::do_status},
+        {"current", "current AMPERES (positive charges; only without an inverter)", &P::do_current},
+        {"soc", "soc PERCENT", &P::do_soc},
+        {"silent", "silent on|off (no answer to anything)", &P::do_silent},
+        {"sleep", "sleep on|off (questions come back as they are)", &P::do_sleep},
+        {"echo", "echo on|off (an adapter that hears itself)", &P::do_echo},
+        {"nodata", "nodata on|off (answers are all zero)", &P::do_nodata},
+        {"delay", "delay MILLISECONDS (before every answer, on top)", &P::do_delay},
+        {"lose", "lose PERCENT (of the answers)", &P::do_lose},
+        {"damage", "damage PERCENT (of the frames: one bit flips)", &P::do_damage},
+        {"chatter", "chatter on|off (an answer to something else before each)", &P::do_chatter},
+        {"stop", "stop COMMAND (hexadecimal: not answered any more)", &P::do_stop},
+        {"resume", "resume COMMAND|all", &P::do_resume},
+        {"frames", "frames needed|more|all (of cells and temperatures)", &P::do_frames},
+        {"base", "base 0|1 (first number of those frames)", &P::do_base},
+        {"order", "order forwards|backwards (of those frames)", &P::do_order},
+        {"sign", "sign discharge|charge (what counts upwards)", &P::do_sign},
+        {"host", "host 40|80|any (the address that is answered)", &P::do_host},
+        {"cell", "cell NUMBER VOLTS|off (counted from 1)", &P::do_cell},
+        {"temp", "temp CELSIUS, or temp SENSOR CELSIUS", &P::do_temp},
+        {"fault", "fault BYTE BIT on|off, or fault code NUMBER", &P::do_fault},
+        {"switch", "switch charge|discharge on|off|stuck|free (by hand)", &P::do_switch},
+        {"freeze", "freeze on|off (the state of charge stands still)", &P::do_freeze},
+        {"voltage", "voltage VOLTS|off (a lie about the pack voltage)", &P::do_voltage},
+        {"life", "life on|off (off: the life counter stands still)", &P::do_life},
+        {"mend", "mend (everything above off)", &P::do_mend},
+    }};
+    return table;
+}
+
+std::string DalyBms::command(std::string_view line)
+{
+    const Words words = words_of(line);
+    if (words.empty()) return "error: empty";
+    for (const CommandEntry& c : command_table()) {
+        if (c.name != words[0]) continue;
+        answer_ = "ok";
+        return (this->*c.run)(words) ? answer_ : "error: " + std::string{c.usage};
+    }
+    return "error: unknown; try help";
+}
+
+std::string DalyBms::status() const
+{
+    const auto on = [](const Mosfet& m) { return std::string{conducts(m) ? "on" : "off"}; };
+    return text_of(model_.pack_voltage(), 1) + " V " + text_of(flowing_a(), 1) + " A " + text_of(model_.soc() * 100.0, 1) +
+        " % charge " + on(charge_) + " discharge " + on(discharge_);
+}
+
+bool DalyBms::do_help(const Words&)
+{
+    answer_ = "ok";
+    for (const CommandEntry& c : command_table()) answer_ += "\n  " + std::string{c.usage};
+    return true;
+}
+
+bool DalyBms::do_status(const Words&)
+{
+    answer_ = "ok " + status();
+    return true;
+}
+
+bool DalyBms::do_current(const Words& w)
+{
+    const auto amps = number_word(w, -500, 500);
+    if (amps) current_a_ = *amps;
+    return amps.has_value();
+}
+
+bool DalyBms::do_soc(const Words& w)
+{
+    const auto percent = number_word(w, 0, 102);
+    if (percent) model_.set_soc(*percent / 100.0);
+    return percent.has_value();
+}
+
+namespace {
+
+bool switch_word(const std::vector<std::string_view>& w, bool& target)
+{
+    const auto on = w.size() == 2 ? switch_of(w[1]) : std::nullopt;
+    if (on) target = *on;
+    return on.has_value();
+}
+
+}  // namespace
+
+bool DalyBms::do_silent(const Words& w) { return switch_word(w, silent_); }
+bool DalyBms::do_sleep(const Words& w) { return switch_word(w, asleep_); }
+bool DalyBms::do_echo(const Words& w) { return switch_word(w, echoes_); }
+bool DalyBms::do_nodata(const Words& w) { return switch_word(w, no_data_); }
+bool DalyBms::do_chatter(const Words& w) { return switch_word(w, chatters_); }
+
+bool DalyBms::do_life(const Words& w)
+{
+    bool moves = true;
+    if (!switch_word(w, moves)) return false;
+    life_stands_ = !moves;
+    return true;
+}
+
+bool DalyBms::do_delay(const Words& w)
+{
+    const auto ms = number_word(w, 0, 60'000);
+    if (ms) delay_ = std::chrono::milliseconds{std::lround(*ms)};
+    return ms.has_value();
+}
+
+bool DalyBms::do_lose(const Words& w)
+{
+    const auto percent = number_word(w, 0, 100);
+    if (percent) lost_percent_ = static_cast<unsigned>(*percent);
+    return percent.has_value();
+}
+
+bool DalyBms::do_damage(const Words& w)
+{
+    const auto percent = number_word(w, 0, 100);
+    if (percent) damaged_percent_ = static_cast<unsigned>(*percent);
+    return percent.has_value();
+}
+
+bool DalyBms::do_stop(const Words& w)
+{
+    const auto id = w.size() == 2 ? identifier_of(w[1]) : std::nullopt;
+    if (id) stopped_.insert(*id);
+    return id.has_value();
+}
+
+bool DalyBms::do_resume(const Words& w)
+{
+    if (w.size() != 2) return false;
+    if (w[1] == "all") {
+        stopped_.clear();
+        return true;
+    }
+    const auto id = identifier_of(w[1]);
+    if (id) stopped_.erase(*id);
+    return id.has_value();
+}
+
+bool DalyBms::do_frames(const Words& w)
+{
+    const std::string_view what = w.size() == 2 ? w[1] : std::string_view{};
+    if (what != "needed" && what != "more" && what != "all") return false;
+    frames_ = what == "needed" ? Frames::needed : what == "more" ? Frames::one_more : Frames::all;
+    return true;
+}
+
+bool DalyBms::do_base(const Words& w)
+{
+    if (w.size() != 2 || (w[1] != "0" && w[1] != "1")) return false;
+    from_zero_ = w[1] == "0";
+    return true;
+}
+
+bool DalyBms::do_order(const Words& w)
+{
+    if (w.size() != 2 || (w[1] != "forwards" && w[1] != "backwards")) return false;
+    backwards_ = w[1] == "backwards";
+    return true;
+}
+
+bool DalyBms::do_sign(const Words& w)
+{
+    if (w.size() != 2 || (w[1] != "discharge" && w[1] != "charge")) return false;
+    counts_charge_ = w[1] == "charge";
+    return true;
+}
+
+bool DalyBms::do_host(const Words& w)
+{
+    const std::string_view what = w.size() == 2 ? w[1] : std::string_view{};
+    if (what != "40" && what != "80" && what != "any") return false;
+    host_ = what == "40" ? layout::host_upper : what == "80" ? layout::host_uart : std::uint8_t{0};
+    return true;
+}
+
+bool DalyBms::do_cell(const Words& w)
+{
+    const auto which = w.size() == 3 ? number_of(w[1]) : std::nullopt;
+    if (!which || *which < 1 || *which > model_.cells()) return false;
+    const auto index = static_cast<unsigned>(*which) - 1;
+    if (w[2] == "off") {
+        model_.unpin_cell(index);
+        return true;
+    }
+    const auto volts = number_of(w[2]);
+    if (!volts || *volts < 0 || *volts > 5) return false;
+    model_.pin_cell(index, *volts);
+    return true;
+}
+
+bool DalyBms::do_temp(const Words& w)
+{
+    const auto celsius = w.size() == 2 || w.size() == 3 ? number_of(w.back()) : std::nullopt;
+    if (!celsius || *celsius < -40 || *celsius > 150) return false;
+    if (w.size() == 2) {
+        model_.set_temperature(*celsius);
+        return true;
+    }
+    const auto which = number_of(w[1]);
+    if (!which || *which < 1 || *which > model_.sensors()) return false;
+    model_.pin_sensor(static_cast<unsigned>(*which) - 1, *celsius);
+    return true;
+}
+
+bool DalyBms::do_fault(const Words& w)
+{
+    if (w.size() == 3 && w[1] == "code") {
+        const auto code = number_of(w[2]);
+        if (!code || *code < 0 || *code > 255) return false;
+        forced_faults_[7] = static_cast<std::uint8_t>(*code);
+        return true;
+    }
+    const auto byte = w.size() == 4 ? number_of(w[1]) : std::nullopt, bit = w.size() == 4 ? number_of(w[2]) : std::nullopt;
+    const auto on = w.size() == 4 ? switch_of(w[3]) : std::nullopt;
+    if (!byte || !bit || !on || *byte < 0 || *byte > 6 || *bit < 0 || *bit > 7) return false;
+    auto& target = forced_faults_[static_cast<std::size_t>(*byte)];
+    const unsigned mask = 1U << static_cast<unsigned>(*bit);
+    target = static_cast<std::uint8_t>(*on ? target | mask : target & ~mask);
+    return true;
+}
+
+bool DalyBms::do_switch(const Words& w)
+{
+    if (w.size() != 3 || (w[1] != "charge" && w[1] != "discharge")) return false;
+    Mosfet& m = w[1] == "charge" ? charge_ : discharge_;
+    if (w[2] == "stuck" || w[2] == "free")
+        m.stuck = w[2] == "stuck";
+    else if (const auto on = switch_of(w[2]))
+        m.told_on = *on;
+    else
+        return false;
+    return true;
+}
+
+bool DalyBms::do_freeze(const Words& w)
+{
+    const auto on = w.size() == 2 ? switch_of(w[1]) : std::nullopt;
+    if (!on) return false;
+    if (*on)
+        frozen_soc_ = shown_soc();
+    else
+        frozen_soc_.reset();
+    return true;
+}
+
+bool DalyBms::do_voltage(const Words& w)
+{
+    const auto volts = number_word(w, 0, 6553);
+    if (!volts && (w.size() != 2 || w[1] != "off")) return false;
+    lied_voltage_ = volts;
+    return true;
+}
+
+bool DalyBms::do_mend(const Words&)
+{
+    silent_ = asleep_ = echoes_ = no_data_ = chatters_ = life_stands_ = counts_charge_ = from_zero_ = backwards_ = false;
+    frames_ = Frames::needed;
+    delay_ = Duration{};
+    lost_percent_ = damaged_percent_ = 0;
+    stopped_.clear();
+    host_ = 0;
+    forced_faults_.fill(0);
+    frozen_soc_.reset();
+    lied_voltage_.reset();
+    charge_.stuck = discharge_.stuck = false;
+    model_.unpin();
+    return true;
+}
+
+}  // namespace batgw::sim
