@@ -361,6 +361,8 @@ void check_consistency(Draft& draft)
     check_temperature(c, draft.config.safety.temperature);
     check_other_safety(c, draft.config.safety);
     if (draft.config.mqtt) check_mqtt(c, *draft.config.mqtt);
+    c.require(!draft.config.safety.soc.bands || draft.config.battery.chemistry == Chemistry::lfp,
+        {"safety.soc.bands", "battery.chemistry"}, "the bands are those of LFP cells", "false, or chemistry lfp");
     check_custom(draft);
     check_profile_bounds(draft);
 }

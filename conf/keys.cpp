@@ -328,6 +328,7 @@ constexpr Key table[] = {
     number("safety.soc.hysteresis_high_pct", 2, 30, BATGW_FIELD(safety.soc.hysteresis_high), "charge again this much below max_pct"),
     number("safety.soc.taper_pct", 0, 50, BATGW_FIELD(safety.soc.taper), "discharge falls over this width above min_pct"),
     boolean("safety.soc.required", BATGW_FIELD(safety.soc.required), "false: an unknown state of charge blocks nothing"),
+    boolean("safety.soc.bands", BATGW_FIELD(safety.soc.bands), "true: LFP only; from 91, 95 and 98 % charge falls to a half, 4 A, 1 A; at 35, 30 and 20 % discharge to a half, a quarter, 5 A"),
     curve("safety.temperature.charge_curve", -30, 65, BATGW_FIELD(safety.temperature.charge_curve), "[degrees C, fraction of the ceiling]; 0 outside"),
     curve("safety.temperature.discharge_curve", -30, 65, BATGW_FIELD(safety.temperature.discharge_curve), "[degrees C, fraction of the ceiling]; 0 outside"),
     boolean("safety.temperature.trust_battery_limits", BATGW_FIELD(safety.temperature.trust_battery_limits), "true: where the battery states limits, only the hard bounds of temperature stop it"),

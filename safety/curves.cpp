@@ -72,4 +72,18 @@ Curve stretched(Curve curve, Temperature coldest_allowed, Temperature hottest_al
     return curve;
 }
 
+SocBand charge_band(Percent soc)
+{
+    if (soc >= 98_pct) return {.most = 1_A};
+    if (soc >= 95_pct) return {.most = 4_A};
+    return {.fraction = soc >= 91_pct ? 50_pct : 100_pct};
+}
+
+SocBand discharge_band(Percent soc)
+{
+    if (soc <= 20_pct) return {.most = 5_A};
+    if (soc <= 30_pct) return {.fraction = 25_pct};
+    return {.fraction = soc <= 35_pct ? 50_pct : 100_pct};
+}
+
 }  // namespace batgw

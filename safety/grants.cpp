@@ -14,7 +14,8 @@ Power grown(Power per_second, Duration time)
 Ceiling GrantRamp::update(const Input& in, Instant now)
 {
     Ceiling out = in.blocked ? Ceiling{Power{}, *in.blocked} : in.limit;
-    const bool settled = settled_.for_at_least(in.limit.power > granted_, in.settle, now);
+    const bool worth_it = granted_ > Power{} || in.limit.power >= in.least;
+    const bool settled = settled_.for_at_least(in.limit.power > granted_ && worth_it, in.settle, now);
     bool rising = false;
     if (out.power > granted_) {
         const Power reached = settled ? rise_from_ + grown(in.rise_per_second, now - rise_at_) : granted_;

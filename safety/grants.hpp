@@ -34,6 +34,7 @@ public:
         Duration fade_time{};
         Power rise_per_second{};
         Duration settle{};
+        Power least{};  // from nothing it rises only where at least this is possible
     };
     // Of a blocked direction `limit` still counts for `settle`: the end of a block does not begin the waiting anew.
     Ceiling update(const Input& in, Instant now);

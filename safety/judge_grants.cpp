@@ -8,6 +8,8 @@
 namespace batgw {
 namespace {
 
+constexpr Percent least_from_zero = Percent::from_milli(1500);
+
 // Of a fault that takes a direction away. Lost signals are not among them: they are asked for before.
 Cause cause_of(const ActiveFault& f)
 {
@@ -72,6 +74,8 @@ Ceiling Judge::natural_limit(const Round& r, Direction direction) const
     curve(r.cell, Cause::cell_voltage);
     curve(r.temperature, Cause::temperature);
     curve(r.soc, Cause::soc);
+    if (const auto& most = charge ? r.soc.charge_most : r.soc.discharge_most)
+        limit.lower(volts ? *volts * *most : Power{}, Cause::soc);
     curve(r.deviation, Cause::deviation);
     return limit;
 }
@@ -120,6 +124,8 @@ Grant Judge::grant_one(const Round& r, Direction direction, Ramps& ramps) const
         .fade_time = config_.stale_ramp,
         .rise_per_second = share(config_.ramp_up_per_second, charge ? rules_.max_charge : rules_.max_discharge),
         .settle = config_.increase_settle};
+    // A battery that states no limits: a limit made of curves does not creep out of zero.
+    if (!profile_.states_limits) step.least = share(least_from_zero, charge ? rules_.max_charge : rules_.max_discharge);
     const Ceiling natural = ramps.natural.update(step, r.now);
 
     const OperatorState& op = r.in.operator_;
@@ -129,6 +135,7 @@ Grant Judge::grant_one(const Round& r, Direction direction, Ramps& ramps) const
     const bool is_reason = natural.power > Power{} || natural.by == Cause::inverter;
     step.blocked = on || !is_reason ? std::nullopt : std::optional{Cause::operator_};
     step.settle = Duration{};
+    step.least = Power{};
     const Ceiling granted = ramps.commanded.update(step, r.now);
 
     // Whole watts, rounded down; amperes from the voltage of this very moment.

@@ -17,6 +17,7 @@ namespace batgw {
 // What is left of the configured maximum, per direction.
 struct Fractions {
     Percent charge = 100_pct, discharge = 100_pct;
+    std::optional<Current> charge_most{}, discharge_most{};  // and fixed ceilings, where there are any
 };
 
 // What every subject is told.
@@ -102,7 +103,7 @@ public:
     Fractions update(const PackSamples& in, const LimitContext& context);
 
 private:
-    Detector low_, high_, curve_;
+    Detector low_, high_, curve_, charge_curve_;
 };
 
 // SAFE-067, and the rest that is no curve: health, insulation (SAFE-071), what the battery reports and permits.

@@ -112,9 +112,21 @@ Fractions SocLimits::update(const PackSamples& in, const LimitContext& context)
     if (in.soc.usable && rule.taper > 0_pct)
         left.discharge =
             fraction_between({rule.min.milli(), 0_pct}, {(rule.min + rule.taper).milli(), 100_pct}, in.soc.usable->milli());
-    const bool on = soc && left.discharge < 100_pct;
-    if (curve_.update({soc.has_value(), on, !on, in.soc.samples}, {.hold = context.config.hold}, context.now))
-        tell(FaultId::soc_curve, FaultClass::derate, Direction::discharge, rule.min + rule.taper);
+    const bool bands = rule.bands && in.soc.usable;
+    const SocBand charge = bands ? charge_band(*in.soc.usable) : SocBand{};
+    const SocBand discharge = bands ? discharge_band(*in.soc.usable) : SocBand{};
+    left.charge = charge.fraction;
+    left.charge_most = charge.most;
+    left.discharge = std::min(left.discharge, discharge.fraction);
+    left.discharge_most = discharge.most;
+    const auto derate = [&](Detector& d, bool on, Direction direction, Percent from) {
+        on = on && soc;
+        if (d.update({soc.has_value(), on, !on, in.soc.samples}, {.hold = context.config.hold}, context.now))
+            tell(FaultId::soc_curve, FaultClass::derate, direction, from);
+    };
+    derate(curve_, left.discharge < 100_pct || left.discharge_most, Direction::discharge,
+        bands ? std::max(35_pct, rule.min + rule.taper) : rule.min + rule.taper);
+    derate(charge_curve_, left.charge < 100_pct || left.charge_most, Direction::charge, 91_pct);
     if (low_.update({soc.has_value(), soc && *soc <= rule.min, soc >= rule.min + rule.hysteresis_low, in.soc.samples},
             persistence, context.now))
         tell(FaultId::soc_low, FaultClass::block, Direction::discharge, rule.min);

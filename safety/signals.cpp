@@ -125,7 +125,7 @@ bool SignalWatch::needed(SignalId id, const SafetyConfig& config) const
     case SignalId::contactor: return profile_.states_contactor;
     case SignalId::charge_limit:
     case SignalId::discharge_limit: return profile_.states_limits;
-    case SignalId::soc: return config.soc.required;
+    case SignalId::soc: return config.soc.required || config.soc.bands;
     case SignalId::insulation: return config.insulation.required;
     case SignalId::current:
     case SignalId::voltage:

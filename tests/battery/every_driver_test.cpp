@@ -557,7 +557,7 @@ TEST_CASE("every battery: a frame that is missing takes only its own signals wit
         Case whole{*info, {.modules = 1}};
         // Which frames each reading ever came of.
         std::map<const void*, std::set<std::uint32_t>> sources;
-        whole.run(30s, [&](CanFrame&) {
+        whole.run(30s, [&](Piece&) {
             each_reading(whole.state(), [&](const auto& reading) { sources[&reading].insert(reading.source()); });
             return true;
         });
@@ -625,12 +625,10 @@ TEST_CASE("every battery: a log stretched to three times its length is no freshe
             log.emplace_back(c.bench.now, p);
             return true;
         });
-        // A question may have to wait for others; a frame that is sent unasked comes on time.
-        const Duration period = info->profile[SignalId::current].period, late = info->serial ? period : 10ms;
+        const Duration period = info->profile[SignalId::current].period;
         Bench slow{info->name};
         const Instant t0 = slow.now;
         // A question may have to wait for others; a frame that is sent unasked comes on time.
-        const Duration period = info->profile[SignalId::current].period;
         const Duration longest = 3 * (period + (info->serial ? period : period / 10));
         bool known = false;
         for (auto& [at, piece] : log) {

@@ -10,6 +10,7 @@
 #include <cstring>
 #include <span>
 #include <string>
+#include <vector>
 
 using namespace batgw;
 
@@ -68,6 +69,22 @@ public:
         }
         return f;
     }
+    // Bytes of a serial line: as they are, or as a frame of a start byte, address, command, length and sum.
+    std::vector<std::uint8_t> line(std::span<const RxRule> reads)
+    {
+        const std::uint8_t how = byte();
+        std::vector<std::uint8_t> data;
+        if (how < 0x60 || reads.empty()) {
+            for (std::size_t n = how % 64U; n > 0; --n) data.push_back(byte());
+            return data;
+        }
+        data = {0xA5, static_cast<std::uint8_t>(how < 0xF0 ? 1 : byte()), static_cast<std::uint8_t>(reads[byte() % reads.size()].id), 8};
+        unsigned sum = 0;
+        for (int i = 0; i < 8; ++i) data.push_back(byte());
+        for (const std::uint8_t b : data) sum += b;
+        data.push_back(static_cast<std::uint8_t>(sum));
+        return data;
+    }
     // 0 to 20 s, mostly short.
     Duration pause()
     {
@@ -85,6 +102,8 @@ void check_sent(const Outbox& out, std::span<const TxRule> sends)
     for (const CanFrame& f : out.frames())
         demand(std::any_of(sends.begin(), sends.end(),
             [&](const TxRule& r) { return r.id == f.id && r.len == f.len && r.extended == f.extended; }));
+    for (const Telegram& t : out.telegrams())
+        demand(std::any_of(sends.begin(), sends.end(), [&](const TxRule& r) { return r.id == t.id && r.len == t.len; }));
 }
 
 void check(const BatteryState& s)
@@ -110,11 +129,17 @@ void run(const BatteryDriverInfo& info, Input in)
     for (std::size_t i = 0; i < signal_count; ++i) ages.of[i] = info.profile.signals[i].max_age.value_or(10s);
     const auto driver = info.make({.config = config,
         .ages = ages,
-        .contactor_mode = (choice & 2U) != 0 ? ContactorMode::none : info.profile.contactor_mode});
+        .contactor_mode = (choice & 2U) != 0              ? ContactorMode::none
+            : info.profile.commands_contactors ? ContactorMode::bms_command
+                                               : info.profile.contactor_mode});
+    HeardCounts counts{};
     Instant now{std::chrono::hours{1} + 1us};
     Outbox out;
     while (!in.empty()) {
-        driver->on_frame(in.frame(info.receives), now);
+        if (info.serial)
+            driver->on_bytes(in.line(info.receives), now, counts);
+        else
+            driver->on_frame(in.frame(info.receives), now);
         check(driver->state());
         const std::uint8_t orders = in.byte();
         out.clear();

@@ -371,6 +371,11 @@ TEST_CASE("CELLS holds the complete set, with null where nothing is populated")
     CHECK(cells_json(s, 3) == R"({"count":3,"sequence":18211,"voltages":[3.3,null,3.1],"temperatures":[],"balancing":null})");
     CHECK_FALSE(cells_json(s, 4));  // not the configured pack
     CHECK(cells_json(s, 0));
+    put(s.battery.balancing, CellFlags{0b101}, t0);
+    s.battery.balancing.set_max_age(30s);
+    CHECK(cells_json(s, 3) == R"({"count":3,"sequence":18211,"voltages":[3.3,null,3.1],"temperatures":[],"balancing":"101"})");
+    s.now = t0 + 31s;
+    CHECK(cells_json(s, 3) == R"({"count":3,"sequence":18211,"voltages":[3.3,null,3.1],"temperatures":[],"balancing":null})");
     s.now = t0 + 61s;
     CHECK_FALSE(cells_json(s, 3));
     for (const std::size_t count : {126U, 192U}) {
