@@ -57,7 +57,7 @@ private:
     void take_extremes(Voltage low, Voltage high, std::uint32_t source, Instant at);
     void take_temperatures(Temperature low, Temperature high, std::uint32_t source, Instant at);
     bool is_frozen(std::int64_t counter);
-    void permit(Instant at);
+    void permit();
     Heard take_cells(const CellVoltages& cells, Instant at);
     bool cells_agree(const CellVoltages& cells, Voltage low, Voltage high, Instant at) const;
     std::optional<unsigned> cells_known() const { return state_.cell_count ? state_.cell_count : cells_configured_; }
@@ -289,7 +289,7 @@ Heard Driver::on_switches(const CanFrame& f, Instant at)
     sign_.on_flow(*way, at);
     switches_.on_state(*charge_on_, *discharge_on_, poll_.asked_at(switches.id).value_or(at), at, state_);
     state_.charge_remaining.set(*left, at, f.id);
-    permit(at);
+    permit();
     return Heard::used;
 }
 
@@ -302,12 +302,16 @@ bool Driver::is_frozen(std::int64_t counter)
 }
 
 // A direction is permitted as long as its switch is on and the board tells its faults: as old as the older of the two answers.
-void Driver::permit(Instant)
+void Driver::permit()
 {
     if (!charge_on_ || !faults_) return;
-    const Instant at = std::min(switches_at_, faults_at_);
-    state_.charge_allowed.set(*charge_on_, at, switches.id);
-    state_.discharge_allowed.set(*discharge_on_, at, switches.id);
+    const bool faults_older = faults_at_ < switches_at_;
+    const Instant at = faults_older ? faults_at_ : switches_at_;
+    const auto set = [&](Reading<bool>& allowed, bool on) {
+        if (allowed.last() != on || allowed.at() != at) allowed.set(on, at, faults_older ? faults.id : switches.id);
+    };
+    set(state_.charge_allowed, *charge_on_);
+    set(state_.discharge_allowed, *discharge_on_);
 }
 
 Heard Driver::on_status(const CanFrame& f, Instant at)
@@ -431,7 +435,7 @@ Heard Driver::on_faults(const CanFrame& f, Instant at)
     answered(f, true, at);
     faults_ = f;
     faults_at_ = at;
-    permit(at);
+    permit();
     return Heard::used;
 }
 
@@ -479,7 +483,8 @@ Heard Driver::on_code(const CanFrame& f, Instant at)
     return Heard::used;
 }
 
-// An answer came and was wrong: what it carries loses standing (SAFE-024, SAFE-025).
+// An answer came and was wrong: what it carries loses standing (SAFE-024, SAFE-025). Sets of cells and sensors only grow old: one of
+// several frames is damaged too easily.
 void Driver::refuse(std::uint32_t command)
 {
     switch (command) {
@@ -504,8 +509,6 @@ void Driver::refuse(std::uint32_t command)
             state_.discharge_allowed.refuse();
         }
         break;
-    case cell_voltages.id: state_.cells.refuse(); break;
-    case sensor_temperatures.id: state_.temperatures.refuse(); break;
     case faults.id:
         state_.charge_allowed.refuse();
         state_.discharge_allowed.refuse();

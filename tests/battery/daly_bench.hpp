@@ -65,7 +65,7 @@ struct DalyBench : Bench {
         on_written = [this](const Telegram& t) {
             ++asked[t.id];
             if (deaf) return;
-            if (t.id == 0x93 && !frozen) answers[0x93][13] = "0123456789ABCDEF"[life_++ % 16];
+            if (t.id == 0x93 && !frozen && answers.contains(0x93)) answers[0x93][13] = "0123456789ABCDEF"[life_++ % 16];
             if (const auto a = answers.find(t.id); a != answers.end()) pending_.push_back({now + answer_time, a->second});
         };
         // The life counter moves, so that frame is made anew each time.
@@ -86,7 +86,8 @@ struct DalyBench : Bench {
             while (!pending_.empty() && pending_.front().at <= now) {
                 const std::string text = pending_.front().text;
                 pending_.erase(pending_.begin());
-                read(text.starts_with("A5") || text.empty() ? bytes(text) : telegram(text));
+                const Bytes data = bytes(text);
+                read(data.size() == 9 ? telegram(text) : data);
             }
             if (now >= wake) tick();
         }

