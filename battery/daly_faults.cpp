@@ -12,8 +12,8 @@ namespace {
 constexpr auto info = FaultClass::info, warn = FaultClass::warn, block = FaultClass::block;
 constexpr auto none = Direction::none, charge = Direction::charge, discharge = Direction::discharge, both = Direction::both;
 
-// Names as in the maker's text of 2020; that of 2019 calls all of the first four "over voltage". Of all these only 6.4 has been seen
-// set in a public capture. What each takes away is ours. Bits that are not here are shown by their number.
+// Names as in the maker's text of 2020; that of 2019 calls all of the first four "over voltage". Of all these only 6.4 has been
+// seen set in a public capture. What each takes away is ours. Bits that are not here are shown by their number.
 // clang-format off
 constexpr std::array table{
     FaultBit{0, 0, "cell_high_1",              warn,  none},
@@ -123,8 +123,7 @@ void report_faults(const CanFrame& frame, bool over_current_is_certain, Reports&
                 reports.add(FaultClass::warn, Direction::none, numbered("bit_", byte, bit).view());
                 continue;
             }
-            const bool over_current =
-                byte == byte_of_currents && (bit == first_level_2_current || bit == second_level_2_current);
+            const bool over_current = byte == byte_of_currents && (bit == first_level_2_current || bit == second_level_2_current);
             reports.add(known->level, over_current && !over_current_is_certain ? Direction::both : known->direction, known->code);
         }
     if (const std::uint8_t code = frame.data[byte_of_code]; code != 0)

@@ -28,8 +28,8 @@ private:
     FixedVector<ReportedFault, 80> all_;
 };
 
-// `over_current_is_certain`: which way is charging is known, so each over-current bit blocks its own direction; else either blocks
-// both.
+// `over_current_is_certain`: which way is charging is known, so each over-current bit blocks its own direction; else either
+// blocks both.
 void report_faults(const CanFrame& frame, bool over_current_is_certain, Reports& reports);
 
 }  // namespace batgw::daly

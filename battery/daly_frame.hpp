@@ -22,8 +22,8 @@ constexpr bool is_host(std::uint8_t address)
 }
 constexpr bool is_board(std::uint8_t address) { return address >= 0x01 && address <= 0x1F; }
 
-// Takes bytes one by one, keeps at most one frame, finds its way back after anything. A frame that fails loses one byte only: what
-// looked like its start may have been data, and the true start stand behind it.
+// Takes bytes one by one, keeps at most one frame, finds its way back after anything. A frame that fails loses one byte only:
+// what looked like its start may have been data, and the true start stand behind it.
 class Scanner {
 public:
     enum class Outcome : std::uint8_t { nothing, frame, bad_length, bad_checksum };

@@ -2,8 +2,8 @@
 // not understood, `.` is left over from an earlier answer: the board uses one buffer for all, so such bytes are never read.
 //
 // Sources: the maker's "RS485+UART Protocol" of 2019 and V1.2 of 2020 (in maland16/daly-bms-uart docs/ and acpiccolo/Daly-BMS
-// docs/), checked by others against captures (diysolarforum.com thread 21898). Commands below 0x60 are in no document of the maker:
-// matthewgream/DalyBMSInterface and diysolarforum.com thread 65439. Nothing was tried on a board by us.
+// docs/), checked by others against captures (diysolarforum.com thread 21898). Commands below 0x60 are in no document of the
+// maker: matthewgream/DalyBMSInterface and diysolarforum.com thread 65439. Nothing was tried on a board by us.
 #pragma once
 
 #include "model/signal.hpp"

@@ -41,10 +41,7 @@ void Poll::asked(std::size_t topic, Instant now)
 {
     State& s = states_[topic];
     s.asked = now;
-    busy_ = Busy{.command = topics[topic].command,
-        .topic = topic,
-        .since = now,
-        .wait = topics[topic].cyclic ? wait : wait_once};
+    busy_ = Busy{.command = topics[topic].command, .topic = topic, .since = now, .wait = topics[topic].cyclic ? wait : wait_once};
     echoed_ = damaged_ = false;
 }
 

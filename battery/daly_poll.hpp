@@ -17,8 +17,8 @@ struct Topic {
     bool cyclic = true;
 };
 
-// Periods: what the ages of SAFE-021 need, in about 0.7 s of line time a second. Those asked once are in no document of the maker;
-// no answer to them is normal. Capacity and limits come first: the facts of the pack wait for them.
+// Periods: what the ages of SAFE-021 need, in about 0.7 s of line time a second. Those asked once are in no document of the
+// maker; no answer to them is normal. Capacity and limits come first: the facts of the pack wait for them.
 inline constexpr std::array topics{Topic{0x90, 1s}, Topic{0x93, 1s}, Topic{0x98, 1s}, Topic{0x91, 2s}, Topic{0x92, 3s},
     Topic{0x94, 10s}, Topic{0x95, 5s}, Topic{0x96, 10s}, Topic{0x97, 10s}, Topic{0x50, for_ever, false},
     Topic{0x59, for_ever, false}, Topic{0x52, std::chrono::hours{1}, false}, Topic{0x51, for_ever, false},
@@ -33,17 +33,17 @@ constexpr std::optional<std::size_t> topic_of(std::uint32_t command)
 
 class Poll {
 public:
-    static constexpr Duration pause = 50ms;            // silence before a question
-    static constexpr Duration pause_at_most = 1s;      // on a line that is never silent
-    static constexpr Duration wait = 500ms;            // for an answer
-    static constexpr Duration wait_once = 300ms;       // for one that may well not come
-    static constexpr Duration rest = 200ms;            // of an answer that has begun
-    static constexpr Duration wait_at_most = 1200ms;   // whatever comes in
-    static constexpr Duration again = 120ms;           // between two questions of one kind, at least
-    static constexpr unsigned retries = 3;             // then its next beat
-    static constexpr unsigned tries_to_give_up = 5;    // of a question never answered, while others are
+    static constexpr Duration pause = 50ms;           // silence before a question
+    static constexpr Duration pause_at_most = 1s;     // on a line that is never silent
+    static constexpr Duration wait = 500ms;           // for an answer
+    static constexpr Duration wait_once = 300ms;      // for one that may well not come
+    static constexpr Duration rest = 200ms;           // of an answer that has begun
+    static constexpr Duration wait_at_most = 1200ms;  // whatever comes in
+    static constexpr Duration again = 120ms;          // between two questions of one kind, at least
+    static constexpr unsigned retries = 3;            // then its next beat
+    static constexpr unsigned tries_to_give_up = 5;   // of a question never answered, while others are
     static constexpr Duration given_up = 60s, unanswered = 2s;
-    static constexpr Duration offline_after = 10s;     // without totals
+    static constexpr Duration offline_after = 10s;  // without totals
     static constexpr Duration slow = 5s;
     static constexpr Duration between_single = 500ms;  // of the questions asked once
     static constexpr unsigned tries_per_host = 1 + retries;

@@ -4,7 +4,7 @@ namespace batgw::daly {
 
 CurrentSign::CurrentSign(std::string_view option)
     : auto_{option == "auto"},
-      sign_{auto_                         ? Sign::undecided
+      sign_{auto_                           ? Sign::undecided
               : option == "charge_positive" ? Sign::charge_positive
                                             : Sign::discharge_positive}
 {}

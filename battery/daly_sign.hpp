@@ -29,7 +29,7 @@ public:
     // Five polls in a row said the other thing. Never changes the sign by itself.
     bool contradicted() const { return contradicted_; }
 
-    static constexpr Current least = Current::from_milli(1000);         // smaller ones say nothing
+    static constexpr Current least = Current::from_milli(1000);  // smaller ones say nothing
     static constexpr Current least_to_decide = Current::from_milli(2000);
     static constexpr unsigned polls_to_contradict = 5, polls_to_decide = 3;
     static constexpr Duration belongs_together = 1500ms;  // of the two answers

@@ -26,8 +26,8 @@ public:
     void restart();
     // `needed`: how many frames the count of cells or sensors wants, 1 to 16.
     Taken take(const CanFrame& frame, std::size_t needed, Instant at);
-    // Something was lost or damaged on the way. Before the set is complete that spoils all of it: the lost frame may have been the
-    // one that tells whether frames are counted from 0 or from 1.
+    // Something was lost or damaged on the way. Before the set is complete that spoils all of it: the lost frame may have been
+    // the one that tells whether frames are counted from 0 or from 1.
     void spoil();
     bool begun() const { return begun_; }
 

@@ -1,5 +1,5 @@
-// The two MOSFETs of a Daly board as the contactors of its pack (`bms_command`). The judge says when; this says it to the board, once,
-// and believes nothing but what 0x93 tells afterwards.
+// The two MOSFETs of a Daly board as the contactors of its pack (`bms_command`). The judge says when; this says it to the board,
+// once, and believes nothing but what 0x93 tells afterwards.
 //
 //   LISTEN --(two answers)--> OPEN or CLOSED
 //   OPEN --(order close)--> CLOSING: charge on, discharge on, once each --(seen on)--> CLOSED
@@ -40,11 +40,11 @@ public:
 
     ContactorPhase phase() const;
 
-    static constexpr Duration listen_time = 10s;   // then a board that has never spoken counts as silent
-    static constexpr Duration close_time = 7s;     // then closing has failed; the judge itself waits 8 s
-    static constexpr Duration settle_for_one = 3s; // closed with one direction only: the board protects the other
-    static constexpr Duration open_time = 6s;      // until it is worth a fault
-    static constexpr Duration say_again = 3s;      // "off", and only after 0x93 said that it is still on
+    static constexpr Duration listen_time = 10s;    // then a board that has never spoken counts as silent
+    static constexpr Duration close_time = 7s;      // then closing has failed; the judge itself waits 8 s
+    static constexpr Duration settle_for_one = 3s;  // closed with one direction only: the board protects the other
+    static constexpr Duration open_time = 6s;       // until it is worth a fault
+    static constexpr Duration say_again = 3s;       // "off", and only after 0x93 said that it is still on
     static constexpr Current flows = Current::from_milli(2000);
 
 private:
@@ -68,7 +68,7 @@ private:
     std::optional<bool> last_off_;  // what the answer before said
     unsigned agreeing_ = 0;         // answers in a row that said the same
     std::optional<Instant> last_told_;
-    bool held_ = false;             // CLOSED was reached
+    bool held_ = false;  // CLOSED was reached
 };
 
 }  // namespace batgw::daly

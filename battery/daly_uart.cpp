@@ -483,8 +483,8 @@ Heard Driver::on_code(const CanFrame& f, Instant at)
     return Heard::used;
 }
 
-// An answer came and was wrong: what it carries loses standing (SAFE-024, SAFE-025). Sets of cells and sensors only grow old: one of
-// several frames is damaged too easily.
+// An answer came and was wrong: what it carries loses standing (SAFE-024, SAFE-025). Sets of cells and sensors only grow old: one
+// of several frames is damaged too easily.
 void Driver::refuse(std::uint32_t command)
 {
     switch (command) {
@@ -603,16 +603,16 @@ void Driver::report()
     reports.write(state_.reported);
 }
 
-// The count counts when a whole set of cells has agreed with it; the rest when the board was asked for its capacity and limits, so
-// that no fact changes later.
+// The count counts when a whole set of cells has agreed with it; the rest when the board was asked for its capacity and limits,
+// so that no fact changes later.
 PackFacts Driver::facts() const
 {
     PackFacts f;
     if (!cells_complete_ || !state_.cell_count || !poll_.settled(rating.id) || !poll_.settled(cell_limits.id)) return f;
     f.cells = state_.cell_count;
     const SafetyConfig::Cell rules = cell_rules(chemistry_);
-    f.voltage_max = std::min(voltage_max_configured_.value_or(2000_V),
-        std::min(rules.block_high, cell_high_.value_or(rules.block_high)) * *f.cells);
+    f.voltage_max = std::min(
+        voltage_max_configured_.value_or(2000_V), std::min(rules.block_high, cell_high_.value_or(rules.block_high)) * *f.cells);
     f.voltage_min = std::max(
         voltage_min_configured_.value_or(Voltage{}), std::max(rules.block_low, cell_low_.value_or(rules.block_low)) * *f.cells);
     f.voltage_nominal = (*f.voltage_max + *f.voltage_min) / 2;
@@ -691,9 +691,9 @@ constexpr std::array<TxRule, sizeof...(M) + 2> rules_for_sending()
     return {question(M.id)..., TxRule{.id = discharge_switch.id, .len = frame_size, .min_spacing = 100ms, .period = 300ms},
         TxRule{.id = charge_switch.id, .len = frame_size, .min_spacing = 100ms, .period = 300ms}};
 }
-constexpr auto receives = rules_for_reading<totals, cell_extremes, temperature_extremes, switches, status, cell_voltages,
-    sensor_temperatures, balance, faults, rating, board_sizes, counters, make, firmware, battery_code, cell_limits,
-    discharge_switch, charge_switch>();
+constexpr auto receives =
+    rules_for_reading<totals, cell_extremes, temperature_extremes, switches, status, cell_voltages, sensor_temperatures, balance,
+        faults, rating, board_sizes, counters, make, firmware, battery_code, cell_limits, discharge_switch, charge_switch>();
 constexpr auto sends = rules_for_sending<totals, cell_extremes, temperature_extremes, switches, status, cell_voltages,
     sensor_temperatures, balance, faults, rating, board_sizes, counters, make, firmware, battery_code, cell_limits>();
 

@@ -120,11 +120,12 @@ struct BatteryProfile {
     Chemistry chemistry = Chemistry::lfp;
     ContactorMode contactor_mode = ContactorMode::none;
     Verification verified = Verification::none;
-    bool states_limits = false;     // the battery declares its own power or current limits
-    bool states_contactor = false;  // gives contactor feedback
-    bool wants_cell_count = false;  // closing waits for a known cell count
+    bool states_limits = false;        // the battery declares its own power or current limits
+    bool states_contactor = false;     // gives contactor feedback
+    bool wants_cell_count = false;     // closing waits for a known cell count
     bool commands_contactors = false;  // takes `bms_command`, though that is not the mode it starts with
-    bool count_from_battery = false;   // set points and power wait until the battery has told its cells itself, and not only the file
+    bool count_from_battery =
+        false;  // set points and power wait until the battery has told its cells itself, and not only the file
     std::array<SignalProfile, signal_count> signals{};
     constexpr const SignalProfile& operator[](SignalId id) const { return signals[index(id)]; }
 };

@@ -28,8 +28,9 @@ std::int64_t high_zero(const Curve& curve);
 // SAFE-072: the curve of a battery whose own limits are trusted; its zero points lie on the hard bounds.
 Curve stretched(Curve curve, Temperature coldest, Temperature hottest);
 
-// Closed steps of the state of charge, for LFP packs whose battery states no limits: at every boundary the more careful side. `most`:
-// a fixed current, where there is one. An addition to cell and temperature curves, never instead of them: a state of charge drifts.
+// Closed steps of the state of charge, for LFP packs whose battery states no limits: at every boundary the more careful side.
+// `most`: a fixed current, where there is one. An addition to cell and temperature curves, never instead of them: a state of
+// charge drifts.
 struct SocBand {
     Percent fraction = 100_pct;
     std::optional<Current> most{};

@@ -1,6 +1,6 @@
-// A Daly BMS on a serial line that behaves: measures its cells, protects them with its MOSFETs, answers one question at a time after
-// 50 to 80 ms at the speed of a 9600 baud line, with what earlier answers left in its buffer, and can be made to misbehave by text
-// commands.
+// A Daly BMS on a serial line that behaves: measures its cells, protects them with its MOSFETs, answers one question at a time
+// after 50 to 80 ms at the speed of a 9600 baud line, with what earlier answers left in its buffer, and can be made to misbehave
+// by text commands.
 #pragma once
 
 #include "battery/daly_frame.hpp"
@@ -28,7 +28,10 @@ public:
     std::string command(std::string_view line) override;
     std::string status() const override;
 
-    Connection connection() const override { return conducts(charge_) || conducts(discharge_) ? Connection::closed : Connection::open; }
+    Connection connection() const override
+    {
+        return conducts(charge_) || conducts(discharge_) ? Connection::closed : Connection::open;
+    }
     Voltage pack_voltage() const override;
     void set_current(Current current) override;
     Current current() const override;

@@ -180,8 +180,9 @@ TEST_CASE("cells: 0.5 to 5 V each")
 TEST_CASE("cells: the sum must be that of the totals, within 2 %")
 {
     // 52.878 V in all; 0x90 may say 51.9 to 53.9.
-    for (const auto& [totals, good] : {std::pair{"90 02 08 00 00 75 30 01 F4", true}, std::pair{"90 02 06 00 00 75 30 01 F4", false},
-             std::pair{"90 02 1B 00 00 75 30 01 F4", true}, std::pair{"90 02 1C 00 00 75 30 01 F4", false}}) {
+    for (const auto& [totals, good] :
+        {std::pair{"90 02 08 00 00 75 30 01 F4", true}, std::pair{"90 02 06 00 00 75 30 01 F4", false},
+            std::pair{"90 02 1B 00 00 75 30 01 F4", true}, std::pair{"90 02 1C 00 00 75 30 01 F4", false}}) {
         CAPTURE(totals);
         Ready b;
         b.read(telegram(totals));
@@ -207,9 +208,9 @@ TEST_CASE("cells: highest and lowest must be those of 0x91 within 30 mV, below 2
         return b.has_cells();
     };
     const std::string idle = "90 02 10 00 00 75 30 01 F4", loaded = "90 02 10 00 00 75 F8 01 F4";  // 20.0 A
-    CHECK(taken("91 0E E6 05 0E 9C 09 00 00", idle));        // 3814
-    CHECK_FALSE(taken("91 0E E7 05 0E 9C 09 00 00", idle));  // 3815
-    CHECK(taken("91 0E C8 05 0E 7E 09 00 00", idle));        // 3710
+    CHECK(taken("91 0E E6 05 0E 9C 09 00 00", idle));                                              // 3814
+    CHECK_FALSE(taken("91 0E E7 05 0E 9C 09 00 00", idle));                                        // 3815
+    CHECK(taken("91 0E C8 05 0E 7E 09 00 00", idle));                                              // 3710
     CHECK_FALSE(taken("91 0E C8 05 0E 7D 09 00 00", idle));
     CHECK(taken("91 0E E7 05 0E 9C 09 00 00", loaded));
     CHECK_FALSE(taken("91 0E E7 05 0E 9C 09 00 00", "90 02 10 00 00 75 F7 01 F4"));  // 19.9 A

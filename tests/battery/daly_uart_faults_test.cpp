@@ -63,7 +63,7 @@ TEST_CASE("every failure bit: its name, how bad it is and what it takes away")
         const bool blocks = row.level == 'C' || row.level == 'D' || row.level == 'B';
         CHECK(f.level == (blocks ? FaultClass::block : row.level == 'i' ? FaultClass::info : FaultClass::warn));
         CHECK(f.direction ==
-            (row.level == 'C'       ? Direction::charge
+            (row.level == 'C'          ? Direction::charge
                     : row.level == 'D' ? Direction::discharge
                     : row.level == 'B' ? Direction::both
                                        : Direction::none));

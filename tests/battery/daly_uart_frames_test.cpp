@@ -211,7 +211,8 @@ TEST_CASE("a controller that measures nothing is no data")
     CHECK(counts[static_cast<std::size_t>(Heard::implausible)] == 1);
     CHECK_FALSE(b.state().heard);
     for (const std::string_view zero : {"91", "92", "93", "94"})
-        CHECK(b.read(telegram(std::string{zero} + " 00 00 00 00 00 00 00 00"))[static_cast<std::size_t>(Heard::implausible)] == 1);
+        CHECK(
+            b.read(telegram(std::string{zero} + " 00 00 00 00 00 00 00 00"))[static_cast<std::size_t>(Heard::implausible)] == 1);
 }
 
 TEST_CASE("garbage before a frame is skipped byte by byte")
@@ -249,10 +250,10 @@ TEST_CASE("totals: the last code that is a reading and the first that is not")
     CHECK(voltage("27 10 00 00 75 30 01 F4") == 1000_V);
     CHECK_FALSE(voltage("27 11 00 00 75 30 01 F4"));
     // Current: below 1000 A either way; neither all zeros nor all ones.
-    CHECK(voltage("02 10 00 00 4E 21 01 F4") == 52.8_V);   // -999.9 A on the wire
-    CHECK_FALSE(voltage("02 10 00 00 4E 20 01 F4"));       // -1000 A
-    CHECK(voltage("02 10 00 00 9C 3F 01 F4") == 52.8_V);   // 999.9 A
-    CHECK_FALSE(voltage("02 10 00 00 9C 40 01 F4"));       // 1000 A
+    CHECK(voltage("02 10 00 00 4E 21 01 F4") == 52.8_V);  // -999.9 A on the wire
+    CHECK_FALSE(voltage("02 10 00 00 4E 20 01 F4"));      // -1000 A
+    CHECK(voltage("02 10 00 00 9C 3F 01 F4") == 52.8_V);  // 999.9 A
+    CHECK_FALSE(voltage("02 10 00 00 9C 40 01 F4"));      // 1000 A
     CHECK_FALSE(voltage("02 10 00 00 00 00 01 F4"));
     CHECK_FALSE(voltage("02 10 00 00 FF FF 01 F4"));
     // State of charge
@@ -290,7 +291,7 @@ TEST_CASE("cells, temperatures and switches: the last code that is a reading and
         DalyBench b;
         return b.read(telegram(frame))[0] == 1;
     };
-    CHECK(taken("91 13 88 01 01 F4 02 00 00"));        // 5.000 and 0.500 V
+    CHECK(taken("91 13 88 01 01 F4 02 00 00"));  // 5.000 and 0.500 V
     CHECK_FALSE(taken("91 13 89 01 01 F4 02 00 00"));
     CHECK_FALSE(taken("91 13 88 01 01 F3 02 00 00"));
     CHECK_FALSE(taken("91 0C 80 01 0C 81 02 00 00"));  // highest below lowest
@@ -298,12 +299,12 @@ TEST_CASE("cells, temperatures and switches: the last code that is a reading and
     CHECK_FALSE(taken("92 A1 01 01 01 00 00 00 00"));
     CHECK_FALSE(taken("92 3D 01 00 01 00 00 00 00"));  // -40: a sensor that is missing, not cold
     CHECK_FALSE(taken("92 3C 01 3D 01 00 00 00 00"));
-    CHECK(taken("93 02 01 01 00 00 98 96 80"));        // 10 000 Ah
+    CHECK(taken("93 02 01 01 00 00 98 96 80"));  // 10 000 Ah
     CHECK_FALSE(taken("93 02 01 01 00 00 98 96 81"));
     CHECK_FALSE(taken("93 03 01 01 00 00 00 00 01"));
     CHECK_FALSE(taken("93 00 02 01 00 00 00 00 01"));
     CHECK_FALSE(taken("93 00 01 02 00 00 00 00 01"));
-    CHECK(taken("94 30 15 00 00 00 00 00 00"));        // 48 cells, 21 sensors
+    CHECK(taken("94 30 15 00 00 00 00 00 00"));  // 48 cells, 21 sensors
     CHECK_FALSE(taken("94 31 15 00 00 00 00 00 00"));
     CHECK_FALSE(taken("94 30 16 00 00 00 00 00 00"));
     CHECK_FALSE(taken("94 00 01 00 00 00 00 00 00"));
@@ -317,7 +318,7 @@ TEST_CASE("cells, temperatures and switches: the last code that is a reading and
     CHECK_FALSE(taken("59 00 00 0D AC 0A F0 0B 54"));
     CHECK_FALSE(taken("52 FF FF FF FF 00 00 00 01"));
     CHECK_FALSE(taken("D9 02 00 00 00 00 00 00 00"));
-    CHECK_FALSE(taken("57 06 20 20 20 20 20 20 20") );
+    CHECK_FALSE(taken("57 06 20 20 20 20 20 20 20"));
 }
 
 TEST_CASE("temperatures are unsigned: 88 degrees is not -168")

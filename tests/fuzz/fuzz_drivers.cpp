@@ -78,7 +78,8 @@ public:
             for (std::size_t n = how % 64U; n > 0; --n) data.push_back(byte());
             return data;
         }
-        data = {0xA5, static_cast<std::uint8_t>(how < 0xF0 ? 1 : byte()), static_cast<std::uint8_t>(reads[byte() % reads.size()].id), 8};
+        data = {0xA5, static_cast<std::uint8_t>(how < 0xF0 ? 1 : byte()),
+            static_cast<std::uint8_t>(reads[byte() % reads.size()].id), 8};
         unsigned sum = 0;
         for (int i = 0; i < 8; ++i) data.push_back(byte());
         for (const std::uint8_t b : data) sum += b;
@@ -129,7 +130,7 @@ void run(const BatteryDriverInfo& info, Input in)
     for (std::size_t i = 0; i < signal_count; ++i) ages.of[i] = info.profile.signals[i].max_age.value_or(10s);
     const auto driver = info.make({.config = config,
         .ages = ages,
-        .contactor_mode = (choice & 2U) != 0              ? ContactorMode::none
+        .contactor_mode = (choice & 2U) != 0   ? ContactorMode::none
             : info.profile.commands_contactors ? ContactorMode::bms_command
                                                : info.profile.contactor_mode});
     HeardCounts counts{};

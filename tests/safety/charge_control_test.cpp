@@ -1,5 +1,5 @@
-// Packs whose battery states no limits: configured ceilings, curves and, where switched on, bands of the state of charge. The tables
-// were computed apart from this program, for 50 A charging and 60 A discharging, from published rules for LFP packs.
+// Packs whose battery states no limits: configured ceilings, curves and, where switched on, bands of the state of charge. The
+// tables were computed apart from this program, for 50 A charging and 60 A discharging, from published rules for LFP packs.
 #include "safety/curves.hpp"
 #include "tests/safety/house.hpp"
 
@@ -71,8 +71,8 @@ TEST_CASE("curves of published charge control, point by point and between")
     // SAFE-073: the same interpolation with other points than ours.
     const Curve high = make_curve({{3375, 1000}, {3400, 250}, {3425, 50}, {3450, 5}, {3500, 0}});
     const Curve low = make_curve({{2800, 0}, {2900, 5}, {3000, 50}, {3100, 250}, {3190, 1000}});
-    const Curve warm = make_curve(
-        {{0, 0}, {2000, 250}, {5000, 500}, {10'000, 1000}, {40'000, 1000}, {45'000, 500}, {50'000, 250}, {55'000, 0}});
+    const Curve warm =
+        make_curve({{0, 0}, {2000, 250}, {5000, 500}, {10'000, 1000}, {40'000, 1000}, {45'000, 500}, {50'000, 250}, {55'000, 0}});
     const Curve warm_out = make_curve(
         {{-10'000, 0}, {0, 250}, {5000, 500}, {10'000, 1000}, {40'000, 1000}, {45'000, 500}, {50'000, 250}, {55'000, 0}});
     const Curve mosfet = make_curve({{70'000, 1000}, {80'000, 250}, {90'000, 0}});

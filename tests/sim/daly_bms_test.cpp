@@ -72,8 +72,8 @@ struct Line {
 TEST_CASE("simulated daly: every question is answered, 50 to 95 ms later, at the speed of the line")
 {
     Line l;
-    for (const std::uint32_t command : {0x50U, 0x51U, 0x52U, 0x53U, 0x54U, 0x57U, 0x59U, 0x90U, 0x91U, 0x92U, 0x93U, 0x94U, 0x95U,
-             0x96U, 0x97U, 0x98U}) {
+    for (const std::uint32_t command :
+        {0x50U, 0x51U, 0x52U, 0x53U, 0x54U, 0x57U, 0x59U, 0x90U, 0x91U, 0x92U, 0x93U, 0x94U, 0x95U, 0x96U, 0x97U, 0x98U}) {
         CAPTURE(command);
         const auto answers = l.ask(command);
         if (command == 0x51 || command == 0x53) {  // many boards leave these out
@@ -129,7 +129,8 @@ TEST_CASE("simulated daly: who is still answering hears no question")
 {
     Line l;
     l.heard.clear();
-    for (const std::uint32_t command : {0x90U, 0x91U}) l.board.on_bytes(layout::make_frame(0x40, CanFrame{.id = command}).bytes(), l.now);
+    for (const std::uint32_t command : {0x90U, 0x91U})
+        l.board.on_bytes(layout::make_frame(0x40, CanFrame{.id = command}).bytes(), l.now);
     l.run(500ms);
     REQUIRE(l.heard.size() == 1);
     CHECK(l.heard[0].bytes[2] == 0x90);
@@ -269,11 +270,12 @@ TEST_CASE("simulated daly: words it does not understand are refused")
     CHECK(l.tell("help"));
     CHECK(l.board.command("help").find("switch charge|discharge") != std::string::npos);
     CHECK(l.board.command("status").find("charge on discharge on") != std::string::npos);
-    for (const std::string_view line : {"", "fly", "current", "current x", "current 501", "soc 103", "silent", "silent maybe", "sleep 1",
-             "delay -1", "lose 101", "damage 101", "stop", "stop zz", "resume", "resume zz", "frames", "frames few", "base 2", "order",
-             "sign up", "host 20", "cell 0 3", "cell 17 3", "cell 1 6", "cell 1", "temp", "temp 151", "temp 9 20", "fault 7 0 on",
-             "fault 0 8 on", "fault 0 0", "fault code 256", "fault 0 0 maybe", "switch charge", "switch both on", "switch charge half",
-             "freeze", "voltage", "voltage x", "life", "life x", "echo", "nodata", "chatter"})
+    for (const std::string_view line :
+        {"", "fly", "current", "current x", "current 501", "soc 103", "silent", "silent maybe", "sleep 1", "delay -1", "lose 101",
+            "damage 101", "stop", "stop zz", "resume", "resume zz", "frames", "frames few", "base 2", "order", "sign up",
+            "host 20", "cell 0 3", "cell 17 3", "cell 1 6", "cell 1", "temp", "temp 151", "temp 9 20", "fault 7 0 on",
+            "fault 0 8 on", "fault 0 0", "fault code 256", "fault 0 0 maybe", "switch charge", "switch both on",
+            "switch charge half", "freeze", "voltage", "voltage x", "life", "life x", "echo", "nodata", "chatter"})
         CHECK(l.board.command(line).starts_with("error"));
     CHECK(l.tell("mend"));
 }
