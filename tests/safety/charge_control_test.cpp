@@ -26,7 +26,7 @@ Current amperes(const Curve& curve, double x, Current maximum)
 {
     return share(fraction_held(curve, std::llround(x * 1000)), maximum);
 }
-bool close_to(Current is, double wanted) { return std::abs(is.milli() - wanted * 1000) <= 1.0; }
+bool close_to(Current is, double wanted) { return std::abs(static_cast<double>(is.milli()) - wanted * 1000) <= 1.0; }
 
 // The pack of the judge's tests, as one that states nothing.
 struct Silent : House {
@@ -88,8 +88,8 @@ TEST_CASE("curves of published charge control, point by point and between")
         }
     };
     check(high, charge_max,
-        {{3.3, 50}, {3.375, 50}, {3.38, 42.5}, {3.39, 27.5}, {3.4, 12.5}, {3.4125, 7.5}, {3.425, 2.5}, {3.44, 1.15}, {3.45, 0.25},
-            {3.475, 0.125}, {3.49, 0.05}, {3.5, 0}, {3.55, 0}});
+        {{3.3, 50}, {3.375, 50}, {3.38, 42.5}, {3.39, 27.5}, {3.4, 12.5}, {3.412, 7.7}, {3.413, 7.3}, {3.425, 2.5}, {3.44, 1.15},
+            {3.45, 0.25}, {3.475, 0.125}, {3.49, 0.05}, {3.5, 0}, {3.55, 0}});
     check(low, discharge_max,
         {{2.7, 0}, {2.8, 0}, {2.85, 0.15}, {2.9, 0.3}, {2.95, 1.65}, {3, 3}, {3.05, 9}, {3.1, 15}, {3.15, 40}, {3.19, 60},
             {3.25, 60}});
@@ -195,7 +195,7 @@ TEST_CASE("a limit made of curves leaves zero only for something worth it")
     house.cell_max = 3600_mV;
     house.run(10s);
     REQUIRE(house.charge() == 0_W);
-    house.cell_max = Voltage::from_milli(3586);  // 0.7 % of the ceiling
+    house.cell_max = 3586_mV;  // 1.4 %
     house.run(120s);
     house.cell_max = 3519_mV;
     house.run(60s);
@@ -203,16 +203,16 @@ TEST_CASE("a limit made of curves leaves zero only for something worth it")
     // Down to less than that it falls without a step, and stays.
     house.cell_max = 3586_mV;
     house.run(30s);
-    CHECK(house.charge() == 70_W);
+    CHECK(house.charge() == 140_W);
     house.cell_max = 3600_mV;
     house.run(200ms);
     CHECK(house.charge() == 0_W);
     house.cell_max = 3586_mV;  // the curve's own zero was no block yet
     house.run(20s);
     CHECK(house.charge() == 0_W);
-    house.cell_max = Voltage::from_milli(3569);  // 155 W
+    house.cell_max = 3584_mV;  // 1.6 %
     house.run(20s);
-    CHECK(house.charge() == 155_W);
+    CHECK(house.charge() == 160_W);
     // A battery that states limits is believed at any size.
     House stating;
     stating.up();
