@@ -39,6 +39,9 @@ public:
     bool curious() const { return step_ == Step::closing || step_ == Step::opening; }
 
     ContactorPhase phase() const;
+    // Whether a switch that is off is the board's doing. While the pack is open or on its way the gateway wants it off, or nobody
+    // has said otherwise: read as a refusal it would keep the pack open for ever.
+    bool off_is_refusal() const { return step_ == Step::off || step_ == Step::closed; }
 
     static constexpr Duration listen_time = 10s;    // then a board that has never spoken counts as silent
     static constexpr Duration close_time = 7s;      // then closing has failed; the judge itself waits 8 s

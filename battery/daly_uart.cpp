@@ -301,7 +301,8 @@ bool Driver::is_frozen(std::int64_t counter)
     return life_same_ >= life_frames;
 }
 
-// A direction is permitted as long as its switch is on and the board tells its faults: as old as the older of the two answers.
+// A direction is permitted as long as the board tells its faults and does not hold its switch off: as old as the older of the two
+// answers. What the board forbids for a reason it says in 0x98, and that blocks by itself.
 void Driver::permit()
 {
     if (!charge_on_ || !faults_) return;
@@ -310,8 +311,9 @@ void Driver::permit()
     const auto set = [&](Reading<bool>& allowed, bool on) {
         if (allowed.last() != on || allowed.at() != at) allowed.set(on, at, faults_older ? faults.id : switches.id);
     };
-    set(state_.charge_allowed, *charge_on_);
-    set(state_.discharge_allowed, *discharge_on_);
+    const bool ours = !switches_.off_is_refusal();
+    set(state_.charge_allowed, *charge_on_ || ours);
+    set(state_.discharge_allowed, *discharge_on_ || ours);
 }
 
 Heard Driver::on_status(const CanFrame& f, Instant at)

@@ -59,8 +59,8 @@ void DalyBms::set_output_voltage(Voltage voltage) { output_v_ = number(voltage);
 
 double DalyBms::flowing_a() const
 {
-    if (current_a_ > 0) return conducts(charge_) ? current_a_ : 0.0;
-    return conducts(discharge_) ? current_a_ : 0.0;
+    const double wanted = current_a_ + beside_a_;
+    return conducts(wanted > 0 ? charge_ : discharge_) ? wanted : 0.0;
 }
 
 // ---- life ----
@@ -309,13 +309,14 @@ void DalyBms::obey(Mosfet& m, const CanFrame& question, CanFrame& f)
 
 // ---- text control ----
 
-const std::array<DalyBms::CommandEntry, 27>& DalyBms::command_table()
+std::span<const Control<DalyBms>> DalyBms::command_table()
 {
     using P = DalyBms;
-    static constexpr std::array<CommandEntry, 27> table{{
+    static constexpr std::array<Control<DalyBms>, 28> table{{
         {"help", "help", &P::do_help},
         {"status", "status", &P::do_status},
         {"current", "current AMPERES (positive charges; only without an inverter)", &P::do_current},
+        {"beside", "beside AMPERES (of a charger or a load that asks no gateway)", &P::do_beside},
         {"soc", "soc PERCENT", &P::do_soc},
         {"silent", "silent on|off (no answer to anything)", &P::do_silent},
         {"sleep", "sleep on|off (questions come back as they are)", &P::do_sleep},
@@ -344,17 +345,7 @@ const std::array<DalyBms::CommandEntry, 27>& DalyBms::command_table()
     return table;
 }
 
-std::string DalyBms::command(std::string_view line)
-{
-    const Words words = words_of(line);
-    if (words.empty()) return "error: empty";
-    for (const CommandEntry& c : command_table()) {
-        if (c.name != words[0]) continue;
-        answer_ = "ok";
-        return (this->*c.run)(words) ? answer_ : "error: " + std::string{c.usage};
-    }
-    return "error: unknown; try help";
-}
+std::string DalyBms::command(std::string_view line) { return sim::obey(*this, command_table(), line, answer_); }
 
 std::string DalyBms::status() const
 {
@@ -365,8 +356,7 @@ std::string DalyBms::status() const
 
 bool DalyBms::do_help(const Words&)
 {
-    answer_ = "ok";
-    for (const CommandEntry& c : command_table()) answer_ += "\n  " + std::string{c.usage};
+    answer_ = help_of(command_table());
     return true;
 }
 
@@ -383,6 +373,13 @@ bool DalyBms::do_current(const Words& w)
     return amps.has_value();
 }
 
+bool DalyBms::do_beside(const Words& w)
+{
+    const auto amps = number_word(w, -500, 500);
+    if (amps) beside_a_ = *amps;
+    return amps.has_value();
+}
+
 bool DalyBms::do_soc(const Words& w)
 {
     const auto percent = number_word(w, 0, 102);
@@ -390,27 +387,16 @@ bool DalyBms::do_soc(const Words& w)
     return percent.has_value();
 }
 
-namespace {
-
-bool switch_word(const std::vector<std::string_view>& w, bool& target)
-{
-    const auto on = w.size() == 2 ? switch_of(w[1]) : std::nullopt;
-    if (on) target = *on;
-    return on.has_value();
-}
-
-}  // namespace
-
-bool DalyBms::do_silent(const Words& w) { return switch_word(w, silent_); }
-bool DalyBms::do_sleep(const Words& w) { return switch_word(w, asleep_); }
-bool DalyBms::do_echo(const Words& w) { return switch_word(w, echoes_); }
-bool DalyBms::do_nodata(const Words& w) { return switch_word(w, no_data_); }
-bool DalyBms::do_chatter(const Words& w) { return switch_word(w, chatters_); }
+bool DalyBms::do_silent(const Words& w) { return set_switch(w, silent_); }
+bool DalyBms::do_sleep(const Words& w) { return set_switch(w, asleep_); }
+bool DalyBms::do_echo(const Words& w) { return set_switch(w, echoes_); }
+bool DalyBms::do_nodata(const Words& w) { return set_switch(w, no_data_); }
+bool DalyBms::do_chatter(const Words& w) { return set_switch(w, chatters_); }
 
 bool DalyBms::do_life(const Words& w)
 {
     bool moves = true;
-    if (!switch_word(w, moves)) return false;
+    if (!set_switch(w, moves)) return false;
     life_stands_ = !moves;
     return true;
 }
@@ -553,9 +539,9 @@ bool DalyBms::do_switch(const Words& w)
 
 bool DalyBms::do_freeze(const Words& w)
 {
-    const auto on = w.size() == 2 ? switch_of(w[1]) : std::nullopt;
-    if (!on) return false;
-    if (*on)
+    bool on = false;
+    if (!set_switch(w, on)) return false;
+    if (on)
         frozen_soc_ = shown_soc();
     else
         frozen_soc_.reset();
@@ -575,6 +561,7 @@ bool DalyBms::do_mend(const Words&)
     silent_ = asleep_ = echoes_ = no_data_ = chatters_ = life_stands_ = counts_charge_ = from_zero_ = backwards_ = false;
     frames_ = Frames::needed;
     delay_ = Duration{};
+    beside_a_ = 0;
     lost_percent_ = damaged_percent_ = 0;
     stopped_.clear();
     host_ = 0;

@@ -5,6 +5,7 @@
 
 #include "battery/daly_frame.hpp"
 #include "battery/daly_layout.hpp"
+#include "sim/control.hpp"
 #include "sim/pack_model.hpp"
 #include "sim/simulator.hpp"
 
@@ -48,12 +49,7 @@ public:
     static constexpr Duration byte_time = 1042us;  // 10 bits at 9600 bit/s
 
 private:
-    using Words = std::vector<std::string_view>;
-    struct CommandEntry {
-        std::string_view name, usage;
-        bool (DalyBms::*run)(const Words&);
-    };
-    static const std::array<CommandEntry, 27>& command_table();
+    static std::span<const Control<DalyBms>> command_table();
 
     // One MOSFET: what it was told, and whether a protection holds it off.
     struct Mosfet {
@@ -94,6 +90,7 @@ private:
     bool do_help(const Words& w);
     bool do_status(const Words& w);
     bool do_current(const Words& w);
+    bool do_beside(const Words& w);
     bool do_soc(const Words& w);
     bool do_silent(const Words& w);
     bool do_sleep(const Words& w);
@@ -129,7 +126,7 @@ private:
     Instant busy_until_{};
     std::optional<Instant> started_;
     Instant last_{};
-    double current_a_ = 0, output_v_ = 0;
+    double current_a_ = 0, beside_a_ = 0, output_v_ = 0;
     Mosfet charge_, discharge_;
     std::array<std::uint8_t, 8> faults_{}, forced_faults_{};
     std::uint8_t life_ = 0;

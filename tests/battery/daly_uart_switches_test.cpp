@@ -102,6 +102,44 @@ TEST_CASE("a silent board: nothing is ordered")
     CHECK(b.phase() == ContactorPhase::closed);
 }
 
+TEST_CASE("switches that are off forbid nothing while the pack is to be open, or nobody has said otherwise")
+{
+    // SAFE-141
+    Board b;
+    b.order = ContactorOrder::close;
+    b.live(10s);
+    b.order = ContactorOrder::open;
+    b.live(5s);
+    REQUIRE(b.phase() == ContactorPhase::open);
+    CHECK(b.state().charge_allowed.fresh(b.now) == true);
+    CHECK(b.state().discharge_allowed.fresh(b.now) == true);
+    // Where the gateway commands nothing, off is off.
+    Board observed{false, true, ContactorMode::none};
+    observed.live(10s);
+    CHECK(observed.state().charge_allowed.fresh(observed.now) == false);
+    CHECK(observed.state().discharge_allowed.fresh(observed.now) == true);
+    // And what the board forbids for a reason it says by its fault bits, open or not.
+    b.answers[0x98] = "98 00 00 00 00 00 00 04 00";
+    b.live(5s);
+    CHECK(b.reports("short_circuit"));
+    REQUIRE_FALSE(b.state().reported.empty());
+    CHECK(b.state().reported[0].level == FaultClass::block);
+    CHECK(b.state().reported[0].direction == Direction::both);
+}
+
+TEST_CASE("a switch that the board holds off while the pack is closed is a refusal")
+{
+    Board b;
+    b.order = ContactorOrder::close;
+    b.live(10s);
+    b.c = false;
+    b.show();
+    b.live(2s);
+    CHECK(b.state().charge_allowed.fresh(b.now) == false);
+    CHECK(b.state().discharge_allowed.fresh(b.now) == true);
+    CHECK(b.orders().empty());
+}
+
 TEST_CASE("closing: charge, then discharge, once each, and closed when 0x93 says so twice")
 {
     Board b{false, false};

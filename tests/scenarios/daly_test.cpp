@@ -130,7 +130,7 @@ TEST_CASE("daly: empty takes discharging away, charging stays")
     CHECK(w.verdict().discharge.power() < 3_kW);
     w.inverter->set_wish(-5_kW);
     REQUIRE(w.run_until([&] { return w.verdict().discharge.is_zero(); }, 7200s));
-    CHECK(w.has(FaultId::soc_low));
+    CHECK(w.run_until([&] { return w.has(FaultId::soc_low); }, 10s));  // five seconds of it
     CHECK_FALSE(w.verdict().charge.is_zero());
     w.run(30s);
     CHECK(magnitude(w.pack->current()) < 2_A);
@@ -228,12 +228,10 @@ TEST_CASE("daly: the sign found out by itself, and no power before")
     CHECK(w.verdict().charge.is_zero());
     CHECK(w.verdict().discharge.is_zero());
     CHECK(w.has(FaultId::bms_fault, "current_sign_unknown"));
-    // A charger that asks nobody.
-    for (int i = 0; i < 1000; ++i) {
-        w.pack->set_current(20_A);
-        w.run(5ms);
-    }
+    w.tell("beside 20");
+    w.run(10s);
     CHECK(w.has(FaultId::bms_fault, "sign:charge_positive"));
+    CHECK(w.bridge.battery().current.fresh(w.now).value_or(0_A) > 19_A);
     CHECK(w.run_until([&] { return World::settled(w.verdict().charge); }, 120s));
 }
 
@@ -311,15 +309,12 @@ TEST_CASE("daly, commanded: a load that does not stop is switched off after the 
     // SAFE-153
     DalyWorld w{house(commanded)};
     w.start_up();
-    w.inverter_cable = false;  // it hears nothing any more and goes on
+    w.inverter->command("ignore on");
     w.inverter->set_wish(-1_kW);
+    w.run(20s);
     REQUIRE(w.command(contactor(false)).code == CommandCode::ok);
     const Instant asked = w.now;
-    while (w.now - asked < 20s && w.pack->connection() != sim::Connection::open) {
-        w.pack->set_current(-20_A);
-        w.run(5ms);
-    }
-    CHECK(w.pack->connection() == sim::Connection::open);
+    CHECK(w.run_until([&] { return w.pack->connection() == sim::Connection::open; }, 20s));
     CHECK(w.now - asked >= 9s);
     CHECK(w.now - asked <= 15s);
 }
@@ -348,6 +343,37 @@ TEST_CASE("daly, commanded: a trip opens, and nothing closes again")
     w.tell("cell 5 off");
     w.run(300s);
     CHECK(w.pack->connection() == sim::Connection::open);
+}
+
+TEST_CASE("daly, commanded: what the board says is wrong keeps it open, and lets it close when it is over")
+{
+    // SAFE-141
+    DalyWorld w{house(commanded)};
+    w.tell("switch charge off");
+    w.tell("switch discharge off");
+    w.tell("fault 6 2 on");  // short circuit
+    w.run(60s);
+    CHECK(w.orders() == 0);
+    CHECK(w.has(FaultId::bms_fault, "short_circuit"));
+    w.tell("fault 6 2 off");
+    CHECK(w.run_until([&] { return w.verdict().contactors.state == ContactorState::closed; }, 120s));
+    CHECK(w.orders() == 2);
+}
+
+TEST_CASE("daly, commanded: switched off by the board itself, nothing closes until an operator says so")
+{
+    // SAFE-158
+    DalyWorld w{house(commanded)};
+    w.start_up();
+    w.tell("switch charge off");
+    w.tell("switch discharge off");
+    REQUIRE(w.run_until([&] { return w.verdict().contactors.state == ContactorState::open; }, 20s));
+    w.run(300s);
+    CHECK(w.orders() == 0);
+    CHECK(w.pack->connection() == sim::Connection::open);
+    REQUIRE(w.command(contactor(true)).code == CommandCode::ok);
+    CHECK(w.run_until([&] { return World::settled(w.verdict().charge); }, 120s));
+    CHECK(w.orders() == 2);
 }
 
 TEST_CASE("daly, commanded: silent for a minute, opened as soon as it hears again, closed by itself afterwards")

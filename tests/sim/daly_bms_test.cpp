@@ -207,7 +207,9 @@ TEST_CASE("simulated daly: it misbehaves as asked")
     CHECK(l.tell("damage 100"));
     layout::Scanner scanner;
     bool frame = false;
-    for (const std::uint8_t b : l.ask(0x90)[0].bytes) frame = frame || scanner.push(b) == layout::Scanner::Outcome::frame;
+    const auto damaged = l.ask(0x90);
+    REQUIRE(damaged.size() == 1);
+    for (const std::uint8_t b : damaged[0].bytes) frame = frame || scanner.push(b) == layout::Scanner::Outcome::frame;
     CHECK_FALSE(frame);
     CHECK(l.tell("damage 0"));
     CHECK(l.tell("chatter on"));
@@ -242,6 +244,8 @@ TEST_CASE("simulated daly: it misbehaves as asked")
     CHECK(*layout::soc(l.one(0x90)) < 21_pct);
     CHECK(l.tell("current -5"));
     CHECK(l.board.current() == -5_A);
+    CHECK(l.tell("beside 8"));
+    CHECK(l.board.current() == 3_A);
     CHECK(l.tell("temp 1 30"));
     CHECK(layout::temperature_max(l.one(0x92)) == 30_degC);
 }
@@ -271,7 +275,7 @@ TEST_CASE("simulated daly: words it does not understand are refused")
     CHECK(l.board.command("help").find("switch charge|discharge") != std::string::npos);
     CHECK(l.board.command("status").find("charge on discharge on") != std::string::npos);
     for (const std::string_view line :
-        {"", "fly", "current", "current x", "current 501", "soc 103", "silent", "silent maybe", "sleep 1", "delay -1", "lose 101",
+        {"", "fly", "current", "current x", "current 501", "beside x", "beside 501", "soc 103", "silent", "silent maybe", "sleep 1", "delay -1", "lose 101",
             "damage 101", "stop", "stop zz", "resume", "resume zz", "frames", "frames few", "base 2", "order", "sign up",
             "host 20", "cell 0 3", "cell 17 3", "cell 1 6", "cell 1", "temp", "temp 151", "temp 9 20", "fault 7 0 on",
             "fault 0 8 on", "fault 0 0", "fault code 256", "fault 0 0 maybe", "switch charge", "switch both on",
