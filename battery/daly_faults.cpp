@@ -130,4 +130,27 @@ void report_faults(const CanFrame& frame, bool over_current_is_certain, Reports&
         reports.add(FaultClass::warn, Direction::none, numbered("fault_code_", code).view());
 }
 
+void report_findings(const Findings& findings, FixedVector<ReportedFault, 16>& reported)
+{
+    Reports reports;
+    if (findings.faults) report_faults(*findings.faults, findings.sign == Sign::discharge_positive, reports);
+    for (std::size_t i = 0; i < never_missing.size(); ++i) {
+        if (!findings.missing.test(i)) continue;
+        // Without switches and faults nobody may use the pack.
+        const bool needed = never_missing[i] == switches.id || never_missing[i] == faults.id;
+        std::array<char, 14> code{"no_answer_0x9"};
+        code.back() = static_cast<char>('0' + never_missing[i] % 0x10);
+        reports.add(needed ? FaultClass::block : FaultClass::info, needed ? Direction::both : Direction::none,
+            {code.data(), code.size()});
+    }
+    if (findings.asleep) reports.add(FaultClass::warn, Direction::none, "asleep");
+    if (findings.sign_contradicted) reports.add(FaultClass::warn, Direction::none, "current_sign_wrong");
+    if (findings.sign == Sign::undecided) reports.add(FaultClass::warn, Direction::none, "current_sign_unknown");
+    const bool discharge = findings.sign == Sign::discharge_positive;
+    if (findings.sign_found)
+        reports.add(FaultClass::info, Direction::none, discharge ? "sign:discharge_positive" : "sign:charge_positive");
+    if (findings.cells_refused) reports.add(FaultClass::warn, Direction::none, "cells_disagree");
+    reports.write(reported);
+}
+
 }  // namespace batgw::daly

@@ -91,9 +91,7 @@ void Switches::go(Step next, Instant now, BatteryState& state)
         break;
     case Step::opening: charge_.tell = discharge_.tell = false; break;
     case Step::closed: held_ = true; break;
-    case Step::open: state.not_opening = state.feedback_wrong = state.closed_by_itself = false; break;
-    case Step::off:
-    case Step::listen: break;
+    default: state.not_opening = state.feedback_wrong = state.closed_by_itself = false; break;  // open
     }
 }
 

@@ -20,7 +20,8 @@ constexpr std::array batteries{
     BatteryKind{"deye", "tower of two Deye modules of 16 LFP cells, 100 Ah each; other counts by choice",
         [](const BatteryChoice& c) -> std::unique_ptr<SimulatedBattery> { return std::make_unique<DeyePack>(c); }},
     BatteryKind{"daly-uart", "Daly BMS of 16 LFP cells, 100 Ah; other counts by choice",
-        [](const BatteryChoice& c) -> std::unique_ptr<SimulatedBattery> { return std::make_unique<DalyBms>(c); }},
+        [](const BatteryChoice& c) -> std::unique_ptr<SimulatedBattery> { return std::make_unique<DalyBms>(c); },
+        "max_charge_w: 2500\nmax_discharge_w: 3000\ncapacity_wh: 5120\ncells: 16"},
 };
 constexpr std::array inverters{
     InverterKind{"byd-hvs", "hybrid inverter set to BYD Battery-Box Premium HVS",

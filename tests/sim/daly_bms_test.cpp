@@ -274,12 +274,12 @@ TEST_CASE("simulated daly: words it does not understand are refused")
     CHECK(l.tell("help"));
     CHECK(l.board.command("help").find("switch charge|discharge") != std::string::npos);
     CHECK(l.board.command("status").find("charge on discharge on") != std::string::npos);
-    for (const std::string_view line :
-        {"", "fly", "current", "current x", "current 501", "beside x", "beside 501", "soc 103", "silent", "silent maybe", "sleep 1", "delay -1", "lose 101",
-            "damage 101", "stop", "stop zz", "resume", "resume zz", "frames", "frames few", "base 2", "order", "sign up",
-            "host 20", "cell 0 3", "cell 17 3", "cell 1 6", "cell 1", "temp", "temp 151", "temp 9 20", "fault 7 0 on",
-            "fault 0 8 on", "fault 0 0", "fault code 256", "fault 0 0 maybe", "switch charge", "switch both on",
-            "switch charge half", "freeze", "voltage", "voltage x", "life", "life x", "echo", "nodata", "chatter"})
+    for (const std::string_view line : {"", "fly", "current", "current x", "current 501", "beside x", "beside 501", "soc 103",
+             "silent", "silent maybe", "sleep 1", "delay -1", "lose 101", "damage 101", "stop", "stop zz", "resume", "resume zz",
+             "frames", "frames few", "base 2", "order", "sign up", "host 20", "cell 0 3", "cell 17 3", "cell 1 6", "cell 1",
+             "temp", "temp 151", "temp 9 20", "fault 7 0 on", "fault 0 8 on", "fault 0 0", "fault code 256", "fault 0 0 maybe",
+             "switch charge", "switch both on", "switch charge half", "freeze", "voltage", "voltage x", "life", "life x", "echo",
+             "nodata", "chatter"})
         CHECK(l.board.command(line).starts_with("error"));
     CHECK(l.tell("mend"));
 }
