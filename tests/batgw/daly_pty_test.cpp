@@ -215,10 +215,10 @@ private:
     std::unique_ptr<Gateway> gateway_;
 };
 
-std::uint64_t count(const Snapshot& s, Heard heard) { return s.buses[0].traffic.heard[static_cast<std::size_t>(heard)]; }
+std::uint64_t count(const Snapshot& s, batgw::Heard heard) { return s.buses[0].traffic.heard[static_cast<std::size_t>(heard)]; }
 std::uint64_t damaged(const Snapshot& s)
 {
-    return count(s, Heard::bad_length) + count(s, Heard::bad_checksum) + count(s, Heard::implausible);
+    return count(s, batgw::Heard::bad_length) + count(s, batgw::Heard::bad_checksum) + count(s, batgw::Heard::implausible);
 }
 // All that is read every few seconds is there and not old.
 bool all_fresh(const Snapshot& s)
@@ -262,7 +262,7 @@ TEST_CASE("a Daly board over a pseudo-terminal: power, a bad wire, and good agai
     }
     s = house.look();
     CHECK(damaged(s) >= 5);
-    CHECK(count(s, Heard::used) > 10);
+    CHECK(count(s, batgw::Heard::used) > 10);
 
     house.tell(clean);
     house.run(1s);  // what the wire still holds, and the answer under way
