@@ -224,8 +224,9 @@ std::uint64_t damaged(const Snapshot& s)
 bool all_fresh(const Snapshot& s)
 {
     const BatteryState& b = s.battery;
-    return b.voltage.is_fresh(s.now) && b.current.is_fresh(s.now) && b.soc.is_fresh(s.now) && b.cell_voltage_max.is_fresh(s.now) &&
-        b.temperature_min.is_fresh(s.now) && b.charge_allowed.is_fresh(s.now) && b.contactor.is_fresh(s.now);
+    return b.voltage.is_fresh(s.now) && b.current.is_fresh(s.now) && b.soc.is_fresh(s.now) &&
+        b.cell_voltage_max.is_fresh(s.now) && b.temperature_min.is_fresh(s.now) && b.charge_allowed.is_fresh(s.now) &&
+        b.contactor.is_fresh(s.now);
 }
 // As good as what the board measures: 16 cells at 60 %, idle, about 21 degrees.
 void check_plausible(const Snapshot& s)
