@@ -30,7 +30,7 @@ public:
     explicit Switches(bool commanded_by_us) : step_{commanded_by_us ? Step::listen : Step::off} {}
 
     // An answer to 0x93 whose question was sent at `asked`.
-    void on_state(bool charge_on, bool discharge_on, Instant asked, Instant at, BatteryState& state);
+    void on_state(bool charge_is_on, bool discharge_is_on, Instant asked, Instant at, BatteryState& state);
     // To be called at every tick. What to tell the board now, if the line is free; tell sent() when it went.
     void on_tick(Instant now, ContactorOrder order, BatteryState& state);
     std::optional<SwitchOrder> wanted() const;

@@ -180,14 +180,17 @@ TEST_CASE("cells: 0.5 to 5 V each")
 TEST_CASE("cells: the sum must be that of the totals, within 2 %")
 {
     // 52.878 V in all; 0x90 may say 51.9 to 53.9.
-    for (const auto& [totals, good] :
-        {std::pair{"90 02 08 00 00 75 30 01 F4", true}, std::pair{"90 02 06 00 00 75 30 01 F4", false},
-            std::pair{"90 02 1B 00 00 75 30 01 F4", true}, std::pair{"90 02 1C 00 00 75 30 01 F4", false}}) {
-        CAPTURE(totals);
+    struct Case {
+        const char* totals;
+        bool good;
+    };
+    for (const Case& c : {Case{"90 02 08 00 00 75 30 01 F4", true}, Case{"90 02 06 00 00 75 30 01 F4", false},
+             Case{"90 02 1B 00 00 75 30 01 F4", true}, Case{"90 02 1C 00 00 75 30 01 F4", false}}) {
+        CAPTURE(c.totals);
         Ready b;
-        b.read(telegram(totals));
+        b.read(telegram(c.totals));
         for (const Bytes& x : b.frames()) b.read(x);
-        CHECK(b.has_cells() == good);
+        CHECK(b.has_cells() == c.good);
     }
     // Without totals nothing can be said.
     Ready old;

@@ -115,7 +115,8 @@ TEST_CASE("a question never answered is given up after five tries and asked once
 
 TEST_CASE("a board that never tells its switches or its faults gets no power, and says why")
 {
-    for (const auto& [command, code] : {std::pair{0x93U, "no_answer_0x93"}, std::pair{0x98U, "no_answer_0x98"}}) {
+    for (const std::uint32_t command : {0x93U, 0x98U}) {
+        const std::string code = command == 0x93 ? "no_answer_0x93" : "no_answer_0x98";
         CAPTURE(code);
         Captured b;
         b.answers.erase(command);
@@ -315,8 +316,9 @@ TEST_CASE("every answer that is damaged takes only its own readings with it")
         {0x93, [](const BatteryState& s, Instant t) { return s.contactor.quality(t); }},
         {0x98, [](const BatteryState& s, Instant t) { return s.discharge_allowed.quality(t); }},
     };
-    for (const auto& [broken, ask] : reading) {
-        CAPTURE(broken);
+    for (const auto& each : reading) {
+        const auto& [broken, ask] = each;
+        CAPTURE(each.first);
         Captured b;
         b.live(15s);
         CHECK(ask(b.state(), b.now) == Quality::fresh);

@@ -182,13 +182,13 @@ TEST_CASE("daly: silent, zero within ten seconds, and back by itself")
 TEST_CASE("daly: one reading lost takes what needs it, within ten seconds")
 {
     // SAFE-022, SAFE-023
-    for (const auto& [command, both] : {std::pair{"92", true}, std::pair{"93", true}, std::pair{"98", true}}) {
+    for (const char* command : {"92", "93", "98"}) {
         CAPTURE(command);
         DalyWorld w;
         w.start_up();
         w.tell(std::string{"stop "} + command);
         const Instant from = w.now;
-        REQUIRE(w.run_until([&] { return w.verdict().charge.is_zero() && w.verdict().discharge.is_zero() == both; }, 15s));
+        REQUIRE(w.run_until([&] { return w.verdict().charge.is_zero() && w.verdict().discharge.is_zero(); }, 15s));
         CHECK(w.now - from <= 13s);  // up to three since the last one
     }
 }
