@@ -2,7 +2,7 @@
 // path and the link capacitor; the inverter's process tells its current and is told the voltage at its terminals.
 #pragma once
 
-#include "batgw/event.hpp"
+#include "bus/event.hpp"
 #include "model/units.hpp"
 #include "sim/simulator.hpp"
 

@@ -1,6 +1,6 @@
 #include "batgw/demo_broker.hpp"
 
-#include "batgw/event.hpp"
+#include "bus/event.hpp"
 
 #include <fmt/format.h>
 

@@ -1,7 +1,7 @@
 // Wakes another thread's event loop. Ringing never blocks; rings that were not answered yet are one.
 #pragma once
 
-#include "batgw/event.hpp"
+#include "bus/event.hpp"
 
 #include <cerrno>
 #include <cstdint>

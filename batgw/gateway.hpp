@@ -3,10 +3,10 @@
 
 #include "batgw/bridge.hpp"
 #include "batgw/channels.hpp"
-#include "batgw/event.hpp"
 #include "batgw/notify.hpp"
 #include "batgw/timer.hpp"
 #include "bus/bus.hpp"
+#include "bus/event.hpp"
 #include "model/config.hpp"
 
 #include <array>

@@ -1,7 +1,7 @@
 // Tells the service manager how we are (sd_notify(3)).
 #pragma once
 
-#include "batgw/event.hpp"
+#include "bus/event.hpp"
 
 #include <chrono>
 #include <optional>

@@ -2,8 +2,8 @@
 #pragma once
 
 #include "batgw/channels.hpp"
-#include "batgw/event.hpp"
 #include "batgw/notify.hpp"
+#include "bus/event.hpp"
 #include "conf/load.hpp"
 #include "model/driver.hpp"
 #include "mqtt/client.hpp"

@@ -1,9 +1,9 @@
 // Puts a simulated device on a bus in real time.
 #pragma once
 
-#include "batgw/event.hpp"
 #include "batgw/timer.hpp"
 #include "bus/bus.hpp"
+#include "bus/event.hpp"
 #include "sim/simulator.hpp"
 
 #include <functional>

@@ -1,7 +1,7 @@
 #include "batgw/store.hpp"
 
-#include "batgw/event.hpp"
 #include "batgw/event_text.hpp"
+#include "bus/event.hpp"
 
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>

@@ -1,7 +1,7 @@
 // One absolute monotonic timer. A timerfd, because epoll's own time-outs are whole milliseconds and cyclic frames want better.
 #pragma once
 
-#include "batgw/event.hpp"
+#include "bus/event.hpp"
 #include "model/time.hpp"
 
 #include <algorithm>

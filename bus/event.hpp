@@ -1,4 +1,4 @@
-// libevent and descriptors as values, for this room.
+// libevent and descriptors as values.
 #pragma once
 
 #include <event2/event.h>
@@ -9,7 +9,7 @@
 
 #include <unistd.h>
 
-namespace batgw::bus {
+namespace batgw {
 
 class Fd {
 public:
@@ -38,11 +38,14 @@ private:
 };
 
 struct EventDeleter {
+    void operator()(event_base* base) const { event_base_free(base); }
     void operator()(event* e) const { event_free(e); }
 };
+using EventBase = std::unique_ptr<event_base, EventDeleter>;
 using EventHandle = std::unique_ptr<event, EventDeleter>;
 
-// Calls `(object.*method)()` on the event. libevent is C: no exception may pass through it, so one ends the program here.
+// Calls `(object.*method)()` on the event, once it is added. libevent is C: no exception may pass through it, so one ends the
+// program here.
 template <auto Method, class T>
 EventHandle make_event(event_base* base, int fd, short what, T& object)
 {
@@ -52,10 +55,11 @@ EventHandle make_event(event_base* base, int fd, short what, T& object)
     return e;
 }
 
+// Added at once: whenever `fd` is readable (or on the signal `fd`), for as long as the handle lives.
 template <auto Method, class T>
-EventHandle watch_readable(event_base* base, int fd, T& object)
+EventHandle watch(event_base* base, int fd, short what, T& object)
 {
-    EventHandle e = make_event<Method>(base, fd, EV_READ | EV_PERSIST, object);
+    EventHandle e = make_event<Method>(base, fd, static_cast<short>(what | EV_PERSIST), object);
     if (event_add(e.get(), nullptr) != 0) throw std::bad_alloc{};
     return e;
 }
@@ -67,4 +71,4 @@ inline void run_soon(event* timer)
     event_add(timer, &at_once);
 }
 
-}  // namespace batgw::bus
+}  // namespace batgw

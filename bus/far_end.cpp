@@ -232,7 +232,7 @@ void PseudoTerminal::look_again()
     ::poll(&what, 1, 0);
     if ((what.revents & POLLHUP) != 0 && (what.revents & POLLIN) == 0) return wait_for_somebody();
     connected_ = true;
-    on_readable_ = watch_readable<&PseudoTerminal::on_readable>(base_, fd_.get(), *this);
+    on_readable_ = watch<&PseudoTerminal::on_readable>(base_, fd_.get(), EV_READ, *this);
 }
 
 bool is_far_end(std::string_view name)

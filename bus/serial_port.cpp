@@ -26,7 +26,7 @@ SerialPort::SerialPort(event_base* base, std::string name, PortKeeper::Setup set
       keeper_{std::move(setup)},
       most_waiting_{queue_bound(settings_.baud)}
 {
-    on_report_ = watch_readable<&SerialPort::on_report>(base, keeper_.fd(), *this);
+    on_report_ = watch<&SerialPort::on_report>(base, keeper_.fd(), EV_READ, *this);
     on_soon_ = make_event<&SerialPort::on_soon>(base, -1, 0, *this);
     on_beat_ = make_event<&SerialPort::on_beat>(base, -1, EV_PERSIST, *this);
 }
@@ -99,7 +99,7 @@ void SerialPort::install(const PortReport& report)
     write_error_ = 0;
     stalled_since_.reset();
     last_beat_ = clock_.monotonic();
-    on_readable_ = watch_readable<&SerialPort::on_readable>(base_, fd_.get(), *this);
+    on_readable_ = watch<&SerialPort::on_readable>(base_, fd_.get(), EV_READ, *this);
     on_writable_ = make_event<&SerialPort::on_writable>(base_, fd_.get(), EV_WRITE, *this);
     constexpr timeval often{0, beat / 1us};
     event_add(on_beat_.get(), &often);

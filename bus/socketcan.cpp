@@ -53,7 +53,7 @@ SocketCan::SocketCan(event_base* base, const BusSpec& spec, BusListener& listene
           .socket = {.filters = filters(spec.receives, spec.sends), .receive_all = spec.receive_all}}}
 {
     status_.name.assign(name_);
-    on_report_ = watch_readable<&SocketCan::on_report>(base, keeper_.fd(), *this);
+    on_report_ = watch<&SocketCan::on_report>(base, keeper_.fd(), EV_READ, *this);
     on_soon_ = make_event<&SocketCan::on_soon>(base, -1, 0, *this);
     on_restart_ = make_event<&SocketCan::on_restart_timer>(base, -1, 0, *this);
 }
@@ -120,7 +120,7 @@ void SocketCan::install(int socket)
     retire_socket();
     socket_ = Fd{socket};
     io_.forget_drops();
-    on_readable_ = watch_readable<&SocketCan::on_readable>(base_, socket, *this);
+    on_readable_ = watch<&SocketCan::on_readable>(base_, socket, EV_READ, *this);
 }
 
 void SocketCan::on_report()
@@ -300,7 +300,7 @@ FdBus::FdBus(event_base* base, int fd, BusListener& listener, BusClock& clock)
     status_.name.assign("fd");
     status_.state = BusState::active;
     status_.tried = true;
-    on_readable_ = watch_readable<&FdBus::on_readable>(base, fd, *this);
+    on_readable_ = watch<&FdBus::on_readable>(base, fd, EV_READ, *this);
     on_soon_ = make_event<&FdBus::on_soon>(base, -1, 0, *this);
 }
 

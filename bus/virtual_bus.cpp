@@ -37,7 +37,7 @@ public:
         status_.name.assign(spec.interface);
         status_.state = BusState::active;
         status_.tried = true;
-        deliver_ = bus::make_event<&VirtualBus::deliver>(base, -1, 0, *this);
+        deliver_ = make_event<&VirtualBus::deliver>(base, -1, 0, *this);
         members_.push_back(this);
     }
     ~VirtualBus() override { std::erase(members_, this); }
@@ -75,7 +75,7 @@ private:
             ++status_.counters.queue_drops;
             return;
         }
-        if (count_ == 0) bus::run_soon(deliver_.get());
+        if (count_ == 0) run_soon(deliver_.get());
         queue_[(first_ + count_++) % queue_.size()] = {frame, at};
     }
 
@@ -91,7 +91,7 @@ private:
             listener_.on_frame(next.frame, next.at, now);
         }
         // An answer that came in while the queue ran empty has armed the timer already; arming it again does no harm.
-        if (count_ > 0) bus::run_soon(deliver_.get());
+        if (count_ > 0) run_soon(deliver_.get());
         listener_.on_bus(now);
     }
 
@@ -104,7 +104,7 @@ private:
     BusStatus status_;
     std::vector<Waiting> queue_ = std::vector<Waiting>(VirtualHub::queue_length);
     std::size_t first_ = 0, count_ = 0;
-    bus::EventHandle deliver_;
+    EventHandle deliver_;
 };
 
 }  // namespace

@@ -178,11 +178,11 @@ public:
     Lines log;
 
 private:
-    static std::array<bus::Fd, 2> make_pipe()
+    static std::array<Fd, 2> make_pipe()
     {
         std::array<int, 2> ends{};
         REQUIRE(::pipe2(ends.data(), O_CLOEXEC) == 0);
-        return {bus::Fd{ends[0]}, bus::Fd{ends[1]}};
+        return {Fd{ends[0]}, Fd{ends[1]}};
     }
     void turn_inverter()
     {
@@ -201,7 +201,7 @@ private:
 
     TemporaryFolder folder_;
     std::string path_ = folder_ / "battery";
-    std::array<bus::Fd, 2> orders_ = make_pipe();
+    std::array<Fd, 2> orders_ = make_pipe();
     FarProcess far_{path_, [this](int line, int) {
                         orders_[1].reset();
                         FarBoard{path_, line, orders_[0].get()}.play();

@@ -1,7 +1,7 @@
 // Simulated devices on the far ends of ports that the gateway's own code opens.
 #include "batgw/sim_port.hpp"
 
-#include "batgw/event.hpp"
+#include "bus/event.hpp"
 #include "tests/batgw/program.hpp"
 
 #include <doctest/doctest.h>

@@ -3,9 +3,9 @@
 
 #include "batgw/bridge.hpp"
 #include "batgw/channels.hpp"
-#include "batgw/event.hpp"
 #include "batgw/gateway.hpp"
 #include "battery/registry.hpp"
+#include "bus/event.hpp"
 #include "bus/socketcan.hpp"
 #include "conf/load.hpp"
 #include "inverter/registry.hpp"

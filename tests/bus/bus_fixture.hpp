@@ -89,15 +89,15 @@ struct Wire {
     {
         int ends[2];
         REQUIRE(::socketpair(AF_UNIX, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, ends) == 0);
-        here = bus::Fd{ends[0]};
-        there = bus::Fd{ends[1]};
+        here = Fd{ends[0]};
+        there = Fd{ends[1]};
     }
     bool put(const void* bytes, std::size_t size) const
     {
         return ::send(there.get(), bytes, size, MSG_DONTWAIT) == static_cast<ssize_t>(size);
     }
     bool put(const can_frame& frame) const { return put(&frame, sizeof frame); }
-    bus::Fd here, there;
+    Fd here, there;
 };
 
 inline can_frame raw(std::uint32_t can_id, std::initializer_list<std::uint8_t> data)

@@ -81,7 +81,7 @@ class Terminal {
 public:
     explicit Terminal(const std::string& path) : path_{path}
     {
-        fd_ = bus::Fd{::posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC)};
+        fd_ = Fd{::posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC)};
         std::array<char, 128> name{};
         if (!fd_ || ::grantpt(fd_.get()) != 0 || ::unlockpt(fd_.get()) != 0 ||
             ::ptsname_r(fd_.get(), name.data(), name.size()) != 0)
@@ -97,7 +97,7 @@ public:
     const std::string& near() const { return near_; }
     int fd() const { return fd_.get(); }
     void unplug() { fd_.reset(); }
-    bus::Fd take() { return std::move(fd_); }
+    Fd take() { return std::move(fd_); }
 
     void write(const Bytes& bytes) const
     {
@@ -119,7 +119,7 @@ public:
 
 private:
     std::string path_, near_;
-    bus::Fd fd_;
+    Fd fd_;
 };
 
 // Another process on the far end of a line. It runs `play` with the line and ends with it; what it learned it writes to `told`.
@@ -131,8 +131,8 @@ public:
         Terminal terminal{path};
         std::array<int, 2> ends{};
         REQUIRE(::pipe2(ends.data(), O_CLOEXEC) == 0);
-        told_ = bus::Fd{ends[0]};
-        bus::Fd to_us{ends[1]};
+        told_ = Fd{ends[0]};
+        Fd to_us{ends[1]};
         const pid_t parent = ::getpid();
         pid_ = ::fork();
         REQUIRE(pid_ >= 0);
@@ -170,7 +170,7 @@ public:
 
 private:
     pid_t pid_ = -1;
-    bus::Fd told_;
+    Fd told_;
     Bytes heard_;
 };
 
@@ -239,7 +239,7 @@ class Metronome {
 public:
     explicit Metronome(event_base* base)
     {
-        timer_ = bus::make_event<&Metronome::beat>(base, -1, EV_PERSIST, *this);
+        timer_ = make_event<&Metronome::beat>(base, -1, EV_PERSIST, *this);
         constexpr timeval often{0, 5000};
         event_add(timer_.get(), &often);
     }
@@ -267,7 +267,7 @@ private:
     Instant last_{};
     Duration used_{};
     unsigned beats_ = 0;
-    bus::EventHandle timer_;
+    EventHandle timer_;
 };
 
 }  // namespace batgw::test

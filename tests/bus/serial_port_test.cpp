@@ -123,7 +123,7 @@ TEST_CASE("a line that another program has is told to be in use; when that one i
         ::chmod((folder / "").c_str(), 0755);
         CHECK(as_nobody(far.near()).find("is in use by another program") != std::string::npos);
         bus::close_line(std::move(ours.fd));
-        const bus::Fd still_open{::open(far.near().c_str(), O_RDWR | O_NOCTTY)};
+        const Fd still_open{::open(far.near().c_str(), O_RDWR | O_NOCTTY)};
         CHECK(as_nobody(far.near()) == "0");
     }
 }

@@ -104,7 +104,7 @@ TEST_CASE("a line that is in use is stopped, not missing, and ours when the othe
 {
     TemporaryFolder folder;
     const Terminal far{folder / "line"};
-    bus::Fd other{::open(far.near().c_str(), O_RDWR | O_NOCTTY | O_CLOEXEC)};
+    Fd other{::open(far.near().c_str(), O_RDWR | O_NOCTTY | O_CLOEXEC)};
     REQUIRE(::flock(other.get(), LOCK_EX | LOCK_NB) == 0);
     House house{spec_of(folder / "line")};
     REQUIRE(house.until([&] { return house.port->status().tried; }));

@@ -129,7 +129,7 @@ TEST_CASE("a flooded bus leaves room for timers and for the other bus")
     CHECK(flood_at_quiet <= bus::CanIo::most_per_call);
 
     bool rang = false;
-    bus::EventHandle timer{event_new(
+    EventHandle timer{event_new(
         loop.base, -1, 0, [](evutil_socket_t, short, void* r) { *static_cast<bool*>(r) = true; }, &rang)};
     const timeval soon{0, 1000};
     event_add(timer.get(), &soon);

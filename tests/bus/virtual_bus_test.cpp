@@ -105,7 +105,7 @@ TEST_CASE("two members that answer each other for ever leave timers their turn")
     b.reaction = [&](const CanFrame& f) { bus_b->send(f); };
     bus_a->send(frame(0x100, {1}));
     bool rang = false;
-    bus::EventHandle timer{event_new(
+    EventHandle timer{event_new(
         loop.base, -1, 0, [](evutil_socket_t, short, void* r) { *static_cast<bool*>(r) = true; }, &rang)};
     const timeval soon{0, 2000};
     event_add(timer.get(), &soon);

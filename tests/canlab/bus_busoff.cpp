@@ -28,7 +28,7 @@ public:
     Chip()
     {
         if (if_nametoindex("can2") == 0) load();
-        registers_ = bus::Fd{::open("chip", O_RDWR | O_CLOEXEC)};
+        registers_ = Fd{::open("chip", O_RDWR | O_CLOEXEC)};
         REQUIRE(registers_);
         quiet();
         can0_.emplace("can0");
@@ -63,7 +63,7 @@ private:
     }
     void quiet() const { put(2, 0x0c, 0x00); }
 
-    bus::Fd registers_;
+    Fd registers_;
     std::optional<Peer> can0_;
 };
 

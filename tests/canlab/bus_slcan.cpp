@@ -26,7 +26,7 @@ public:
         REQUIRE(::unlockpt(master_.get()) == 0);
         std::array<char, 64> name{};
         REQUIRE(::ptsname_r(master_.get(), name.data(), name.size()) == 0);
-        port_ = bus::Fd{::open(name.data(), O_RDWR | O_NOCTTY | O_CLOEXEC)};
+        port_ = Fd{::open(name.data(), O_RDWR | O_NOCTTY | O_CLOEXEC)};
         termios settings{};
         REQUIRE(::tcgetattr(port_.get(), &settings) == 0);
         ::cfmakeraw(&settings);
@@ -72,7 +72,7 @@ private:
             if (size > 0) got_.append(room.data(), static_cast<std::size_t>(size));
         }
     }
-    bus::Fd master_, port_;
+    Fd master_, port_;
     mutable std::mutex mutex_;
     std::string got_;
     std::atomic<bool> end_{false};

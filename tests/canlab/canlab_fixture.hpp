@@ -50,7 +50,7 @@ public:
     }
 
 private:
-    bus::Fd fd_;
+    Fd fd_;
 };
 
 // A bus under test, with everything it says.
