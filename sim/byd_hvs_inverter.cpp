@@ -1,7 +1,7 @@
 #include "sim/byd_hvs_inverter.hpp"
 
 #include "inverter/byd_hvs_layout.hpp"
-#include "sim/words.hpp"
+#include "sim/inverter_control.hpp"
 
 #include <algorithm>
 #include <cmath>
@@ -15,7 +15,6 @@ namespace {
 constexpr Duration boot_time = 500ms, ask_every = 2s, dc_every = 1s, soc_every = 5s, clock_every = 10s, alive_every = 5s,
                    brand_every = 30s;
 constexpr Duration lateness = 30ms;  // what a desktop's scheduler may add
-constexpr double slew_a_per_s = 40.0;
 constexpr double highest_sane_a = 500.0;
 constexpr std::uint32_t first_of_june_2025 = 1748736000;
 
@@ -73,8 +72,7 @@ void BydHvsInverter::forget()
     told_ = {};
     identity_step_ = 0;
     product_pieces_.clear();
-    pending_.clear();
-    allowed_charge_a_ = allowed_discharge_a_ = current_a_ = 0;
+    regulator_.forget();
     battery_lost_ = false;
     served_at_.reset();
     for (Rhythm& r : rhythms_) r.last.reset();
@@ -177,7 +175,7 @@ void BydHvsInverter::hear_limits(const CanFrame& f, Instant at)
     if (any && measured && terminal_v() < 0.5 * number(*told_.window_min))
         problem("limits above 0 without voltage at the terminals");
     served_ = served_ || any;
-    pending_.push_back({at + delay_, charge, discharge});
+    regulator_.tell(at, charge, discharge);
 }
 
 void BydHvsInverter::hear_state(const CanFrame& f)
@@ -208,31 +206,16 @@ double BydHvsInverter::terminal_v() const
     return told_.voltage ? number(*told_.voltage) : 0.0;  // no wires: believe what we are told
 }
 
-Current BydHvsInverter::current() const { return quantity<Current>(current_a_); }
+Current BydHvsInverter::current() const { return quantity<Current>(regulator_.current_a()); }
 
 void BydHvsInverter::regulate(Instant now)
 {
-    const double seconds = std::chrono::duration<double>(now - last_).count();
-    last_ = now;
-    while (!pending_.empty() && pending_.front().at <= now) {
-        allowed_charge_a_ = pending_.front().charge_a;
-        allowed_discharge_a_ = pending_.front().discharge_a;
-        pending_.erase(pending_.begin());
-    }
     const double v = terminal_v();
     const bool live =
         told_.window_max && told_.window_min && v > 0.9 * number(*told_.window_min) && v < 1.1 * number(*told_.window_max);
-    if (!live || battery_lost_ || now < boot_at_) {
-        current_a_ = 0;
-        return;
-    }
-    double wanted = wish_w_ / v;
-    if (!ignore_limits_) wanted = std::clamp(wanted, -allowed_discharge_a_, allowed_charge_a_);
-    if (obey_soc_ && told_.soc && ((wanted > 0 && *told_.soc >= 100_pct) || (wanted < 0 && *told_.soc <= 0_pct))) wanted = 0;
-    const double most = slew_a_per_s * seconds;
-    current_a_ += std::clamp(wanted - current_a_, -most, most);
-    // Less is always possible at once.
-    if (!ignore_limits_) current_a_ = std::clamp(current_a_, -allowed_discharge_a_, allowed_charge_a_);
+    regulator_.stop_charge = obey_soc_ && told_.soc && *told_.soc >= 100_pct;
+    regulator_.stop_discharge = obey_soc_ && told_.soc && *told_.soc <= 0_pct;
+    regulator_.move(now, v, live && !battery_lost_ && now >= boot_at_);
 }
 
 void BydHvsInverter::speak(Instant now, Outbox& out)
@@ -257,8 +240,8 @@ void BydHvsInverter::speak(Instant now, Outbox& out)
     if (due(dc_at_, dc_every)) {
         CanFrame f = layout::inverter_dc.blank();
         layout::inverter_voltage.put(f, quantity<Voltage>(std::max(0.0, lied_v_.value_or(terminal_v() + 0.1 * chance_.swing()))));
-        layout::inverter_current.put(f, quantity<Current>(current_a_ + 0.05 * chance_.swing()));
-        layout::inverter_temperature.put(f, quantity<Temperature>(31.0 + 0.1 * std::abs(current_a_)));
+        layout::inverter_current.put(f, quantity<Current>(regulator_.current_a() + 0.05 * chance_.swing()));
+        layout::inverter_temperature.put(f, quantity<Temperature>(31.0 + 0.1 * std::abs(regulator_.current_a())));
         out.send(f);
     }
     if (told_.soc && due(soc_at_, soc_every)) {
@@ -284,7 +267,7 @@ Instant BydHvsInverter::on_tick(Instant now, Outbox& out)
     if (!started_) {
         started_ = true;
         boot_at_ = now + boot_time;
-        last_ = now;
+        regulator_.start(now);
     }
     regulate(now);
     if (now < boot_at_) return std::min(now + step, boot_at_);
@@ -327,7 +310,7 @@ std::string BydHvsInverter::command(std::string_view line) { return obey(*this, 
 
 std::string BydHvsInverter::status() const
 {
-    std::string text = brand_ + " " + text_of(terminal_v(), 1) + " V " + text_of(current_a_, 1) + " A";
+    std::string text = brand_ + " " + text_of(terminal_v(), 1) + " V " + text_of(regulator_.current_a(), 1) + " A";
     if (told_.charge)
         text +=
             " may charge " + text_of(number(*told_.charge), 1) + " A, discharge " + text_of(number(*told_.discharge), 1) + " A";
@@ -347,25 +330,13 @@ bool BydHvsInverter::do_status(const Words&)
     return true;
 }
 
-bool BydHvsInverter::do_power(const Words& w)
-{
-    const auto watts = w.size() == 2 ? number_of(w[1]) : std::nullopt;
-    if (!watts || std::abs(*watts) > 100e3) return false;
-    wish_w_ = *watts;
-    return true;
-}
+bool BydHvsInverter::do_power(const Words& w) { return set_power(w, regulator_); }
 
-bool BydHvsInverter::do_ignore(const Words& w) { return set_switch(w, ignore_limits_); }
+bool BydHvsInverter::do_ignore(const Words& w) { return set_switch(w, regulator_.ignores_limits); }
 
 bool BydHvsInverter::do_obey_soc(const Words& w) { return set_switch(w, obey_soc_); }
 
-bool BydHvsInverter::do_delay(const Words& w)
-{
-    const auto ms = w.size() == 2 ? number_of(w[1]) : std::nullopt;
-    if (!ms || *ms < 0 || *ms > 60e3) return false;
-    delay_ = std::chrono::milliseconds{std::llround(*ms)};
-    return true;
-}
+bool BydHvsInverter::do_delay(const Words& w) { return set_delay(w, regulator_); }
 
 bool BydHvsInverter::do_silent(const Words& w)
 {
@@ -378,10 +349,10 @@ bool BydHvsInverter::do_silent(const Words& w)
 
 bool BydHvsInverter::do_restart(const Words& w)
 {
-    const auto seconds = w.size() == 2 ? number_of(w[1]) : std::optional{3.0};
-    if (w.size() > 2 || !seconds || *seconds < 0 || *seconds > 3600) return false;
+    const auto time = restart_time(w);
+    if (!time) return false;
     forget();
-    boot_at_ = last_ + std::chrono::milliseconds{std::llround(*seconds * 1000.0)};
+    boot_at_ = regulator_.last() + *time;
     ask_at_ = dc_at_ = soc_at_ = clock_at_ = alive_at_ = brand_at_ = boot_at_;
     return true;
 }
@@ -400,22 +371,11 @@ bool BydHvsInverter::do_brand(const Words& w)
     return true;
 }
 
-bool BydHvsInverter::do_voltage(const Words& w)
-{
-    if (w.size() != 2) return false;
-    const auto volts = number_of(w[1]);
-    if (!volts && w[1] != "off") return false;
-    if (volts && (*volts < 0 || *volts > 1000)) return false;
-    lied_v_ = volts;
-    return true;
-}
+bool BydHvsInverter::do_voltage(const Words& w) { return set_or_off(w, lied_v_, 0, 1000); }
 
 bool BydHvsInverter::do_report(const Words&)
 {
-    const InverterReport r = report();
-    answer_ = std::string{r.satisfied() ? "ok satisfied" : "ok not satisfied"} +
-        (r.identified ? ", identified" : ", not identified") + (r.served ? ", limits above 0" : ", no limit above 0 yet");
-    for (const std::string& p : r.problems) answer_ += "\n  " + p;
+    answer_ = report_text(report(), "identified", "not identified");
     return true;
 }
 

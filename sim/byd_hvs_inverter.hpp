@@ -4,6 +4,7 @@
 
 #include "sim/chance.hpp"
 #include "sim/control.hpp"
+#include "sim/regulator.hpp"
 #include "sim/simulator.hpp"
 
 #include <array>
@@ -28,7 +29,7 @@ public:
 
     void set_terminal_voltage(Voltage voltage) override;
     Current current() const override;
-    void set_wish(Power power) override { wish_w_ = static_cast<double>(power.milli()) / 1000.0; }
+    void set_wish(Power power) override { regulator_.wish_w = static_cast<double>(power.milli()) / 1000.0; }
 
     std::optional<Current> charge_limit() const override { return told_.charge; }
     std::optional<Current> discharge_limit() const override { return told_.discharge; }
@@ -67,10 +68,6 @@ public:
 
 private:
     static std::span<const Control<BydHvsInverter>> command_table();
-    struct Pending {  // limits on their way through a slow regulator
-        Instant at;
-        double charge_a = 0.0, discharge_a = 0.0;
-    };
 
     void forget();
     void problem(std::string text);
@@ -107,17 +104,14 @@ private:
     std::uint64_t frames_ = 0;
     std::vector<std::string> problems_;
 
-    double wish_w_ = 0, current_a_ = 0;
-    double allowed_charge_a_ = 0, allowed_discharge_a_ = 0;
-    std::vector<Pending> pending_;
-    Duration delay_ = 300ms;
-    bool ignore_limits_ = false, obey_soc_ = false, battery_lost_ = false;
+    Regulator regulator_;
+    bool obey_soc_ = false, battery_lost_ = false;
     std::optional<Instant> served_at_;  // last limits
     std::optional<double> terminal_v_, lied_v_;
 
     bool started_ = false, silent_ = false;
     bool ask_now_ = false;
-    Instant boot_at_{}, last_{};
+    Instant boot_at_{};
     Instant ask_at_{}, dc_at_{}, soc_at_{}, clock_at_{}, alive_at_{}, brand_at_{};
     std::string answer_;
 };

@@ -49,4 +49,58 @@ inline bool set_switch(const Words& words, bool& state)
     return on.has_value();
 }
 
+// "NAME NUMBER", within bounds.
+inline std::optional<double> number_in(const Words& words, double min, double max)
+{
+    const auto number = words.size() == 2 ? number_of(words[1]) : std::nullopt;
+    return number && *number >= min && *number <= max ? number : std::nullopt;
+}
+
+// "NAME NUMBER|off"
+inline bool set_or_off(const Words& words, std::optional<double>& value, double min, double max)
+{
+    const auto number = number_in(words, min, max);
+    const bool off = words.size() == 2 && words[1] == "off";
+    if (number || off) value = number;
+    return number || off;
+}
+
+// "stop ID": such frames are not sent any more. `stopped`: a set of identifiers.
+template <class Set>
+bool stop_frames(const Words& words, Set& stopped)
+{
+    const auto id = words.size() == 2 ? identifier_of(words[1]) : std::nullopt;
+    if (id) stopped.insert(*id);
+    return id.has_value();
+}
+
+// "resume ID|all"
+template <class Set>
+bool resume_frames(const Words& words, Set& stopped)
+{
+    if (words.size() == 2 && words[1] == "all") {
+        stopped.clear();
+        return true;
+    }
+    const auto id = words.size() == 2 ? identifier_of(words[1]) : std::nullopt;
+    if (id) stopped.erase(*id);
+    return id.has_value();
+}
+
+// "length ID BYTES|off": such frames are sent with that length. `lengths`: a map by identifier.
+template <class Map>
+bool set_length(const Words& words, Map& lengths)
+{
+    const auto id = words.size() == 3 ? identifier_of(words[1]) : std::nullopt;
+    if (!id) return false;
+    if (words[2] == "off") {
+        lengths.erase(*id);
+        return true;
+    }
+    const auto bytes = number_of(words[2]);
+    if (!bytes || *bytes < 0 || *bytes > 8) return false;
+    lengths[*id] = static_cast<std::uint8_t>(*bytes);
+    return true;
+}
+
 }  // namespace batgw::sim

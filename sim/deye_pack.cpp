@@ -574,38 +574,11 @@ bool DeyePack::do_soc(const Words& w)
 
 bool DeyePack::do_silent(const Words& w) { return set_switch(w, silent_); }
 
-bool DeyePack::do_stop(const Words& w)
-{
-    const auto id = w.size() == 2 ? identifier_of(w[1]) : std::nullopt;
-    if (id) stopped_.insert(*id);
-    return id.has_value();
-}
+bool DeyePack::do_stop(const Words& w) { return stop_frames(w, stopped_); }
 
-bool DeyePack::do_resume(const Words& w)
-{
-    if (w.size() != 2) return false;
-    if (w[1] == "all") {
-        stopped_.clear();
-        return true;
-    }
-    const auto id = identifier_of(w[1]);
-    if (id) stopped_.erase(*id);
-    return id.has_value();
-}
+bool DeyePack::do_resume(const Words& w) { return resume_frames(w, stopped_); }
 
-bool DeyePack::do_length(const Words& w)
-{
-    const auto id = w.size() == 3 ? identifier_of(w[1]) : std::nullopt;
-    if (!id) return false;
-    if (w[2] == "off") {
-        lengths_.erase(*id);
-        return true;
-    }
-    const auto bytes = number_of(w[2]);
-    if (!bytes || *bytes < 0 || *bytes > 8) return false;
-    lengths_[*id] = static_cast<std::uint8_t>(*bytes);
-    return true;
-}
+bool DeyePack::do_length(const Words& w) { return set_length(w, lengths_); }
 
 bool DeyePack::do_cell(const Words& w)
 {
@@ -703,15 +676,7 @@ bool DeyePack::do_freeze(const Words& w)
     return true;
 }
 
-bool DeyePack::do_voltage(const Words& w)
-{
-    if (w.size() != 2) return false;
-    const auto volts = number_of(w[1]);
-    if (!volts && w[1] != "off") return false;
-    if (volts && (*volts < 0 || *volts > 300)) return false;
-    lied_voltage_ = volts;
-    return true;
-}
+bool DeyePack::do_voltage(const Words& w) { return set_or_off(w, lied_voltage_, 0, 300); }
 
 bool DeyePack::do_profile(const Words& w)
 {

@@ -1,7 +1,7 @@
 #include "sim/pylontech_hv_inverter.hpp"
 
 #include "inverter/pylontech_hv_layout.hpp"
-#include "sim/words.hpp"
+#include "sim/inverter_control.hpp"
 
 #include <algorithm>
 #include <cmath>
@@ -334,25 +334,13 @@ bool PylontechHvInverter::do_status(const Words&)
     return true;
 }
 
-bool PylontechHvInverter::do_power(const Words& w)
-{
-    const auto watts = w.size() == 2 ? number_of(w[1]) : std::nullopt;
-    if (!watts || std::abs(*watts) > 100e3) return false;
-    regulator_.wish_w = *watts;
-    return true;
-}
+bool PylontechHvInverter::do_power(const Words& w) { return set_power(w, regulator_); }
 
 bool PylontechHvInverter::do_ignore(const Words& w) { return set_switch(w, regulator_.ignores_limits); }
 
 bool PylontechHvInverter::do_obey_soc(const Words& w) { return set_switch(w, obey_soc_); }
 
-bool PylontechHvInverter::do_delay(const Words& w)
-{
-    const auto ms = w.size() == 2 ? number_of(w[1]) : std::nullopt;
-    if (!ms || *ms < 0 || *ms > 60e3) return false;
-    regulator_.delay = std::chrono::milliseconds{std::llround(*ms)};
-    return true;
-}
+bool PylontechHvInverter::do_delay(const Words& w) { return set_delay(w, regulator_); }
 
 bool PylontechHvInverter::do_silent(const Words& w)
 {
@@ -365,10 +353,10 @@ bool PylontechHvInverter::do_silent(const Words& w)
 
 bool PylontechHvInverter::do_restart(const Words& w)
 {
-    const auto seconds = w.size() == 2 ? number_of(w[1]) : std::optional{3.0};
-    if (w.size() > 2 || !seconds || *seconds < 0 || *seconds > 3600) return false;
+    const auto time = restart_time(w);
+    if (!time) return false;
     forget();
-    boot_at_ = ensemble_at_ = equipment_at_ = regulator_.last() + std::chrono::milliseconds{std::llround(*seconds * 1000.0)};
+    boot_at_ = ensemble_at_ = equipment_at_ = regulator_.last() + *time;
     return true;
 }
 
@@ -416,10 +404,7 @@ bool PylontechHvInverter::do_order(const Words& w)
 
 bool PylontechHvInverter::do_report(const Words&)
 {
-    const InverterReport r = report();
-    answer_ = std::string{r.satisfied() ? "ok satisfied" : "ok not satisfied"} +
-        (r.identified ? ", identified" : ", not identified") + (r.served ? ", limits above 0" : ", no limit above 0 yet");
-    for (const std::string& p : r.problems) answer_ += "\n  " + p;
+    answer_ = report_text(report(), "identified", "not identified");
     return true;
 }
 

@@ -1,7 +1,7 @@
 #include "sim/pylontech_lv_inverter.hpp"
 
 #include "inverter/pylontech_lv_layout.hpp"
-#include "sim/words.hpp"
+#include "sim/inverter_control.hpp"
 
 #include <algorithm>
 #include <cmath>
@@ -14,10 +14,9 @@ using pylontech_lv::Slot;
 namespace {
 
 constexpr Duration boot_time = 500ms, alive_every = 1s;
-constexpr Duration lateness = 30ms;   // what a desktop's scheduler may add
-constexpr Duration settled = 30ms;    // frames of one beat are all there
-constexpr Duration complete_in = 5s;  // every frame of the profile has come
-constexpr double slew_a_per_s = 200.0;
+constexpr Duration lateness = 30ms;         // what a desktop's scheduler may add
+constexpr Duration settled = 30ms;          // frames of one beat are all there
+constexpr Duration complete_in = 5s;        // every frame of the profile has come
 constexpr double as_good_as_zero_a = 0.15;  // some batteries say 0.1 A for nothing
 constexpr double taper_v = 0.3;             // below the charge voltage the current becomes less
 
@@ -51,6 +50,7 @@ bool may_be_missing(Slot slot)
 
 PylontechLvInverter::PylontechLvInverter(const InverterChoice& choice) : chance_{choice.seed}
 {
+    regulator_.slew_a_per_s = 200.0;
     expect(pylontech_lv::find_profile(choice.brand));
 }
 
@@ -85,8 +85,7 @@ void PylontechLvInverter::problem(std::string text)
 void PylontechLvInverter::forget()
 {
     told_ = {};
-    pending_.clear();
-    allowed_charge_a_ = allowed_discharge_a_ = current_a_ = 0;
+    regulator_.forget();
     battery_lost_ = acknowledge_now_ = false;
     agreement_at_.reset();
     highest_charge_voltage_ = Voltage{};
@@ -190,7 +189,7 @@ void PylontechLvInverter::hear_limits(const CanFrame& f, Instant at)
     if (any && (terminal_v_ || told_.voltage) && terminal_v() < 0.5 * number(*told_.discharge_voltage))
         problem("limits above 0 without voltage at the terminals");
     served_ = served_ || any;
-    pending_.push_back({at + delay_, charge, discharge});
+    regulator_.tell(at, charge, discharge);
 }
 
 void PylontechLvInverter::hear_charge_state(const CanFrame& f)
@@ -292,44 +291,23 @@ double PylontechLvInverter::terminal_v() const
     return told_.voltage ? number(*told_.voltage) : 0.0;  // no wires: believe what we are told
 }
 
-Current PylontechLvInverter::current() const { return quantity<Current>(current_a_); }
+Current PylontechLvInverter::current() const { return quantity<Current>(regulator_.current_a()); }
 
 bool PylontechLvInverter::standby() const { return told_.system_error || (profile_->alarm_stops_both && told_.alarms != 0); }
 
-// What it would push or draw at this voltage, within what it was allowed.
-double PylontechLvInverter::wanted_a(double volts) const
-{
-    const double wanted = wish_w_ / volts;
-    if (ignore_limits_) return wanted;
-    if (standby()) return 0;
-    double charge = told_.may_charge.value_or(true) ? allowed_charge_a_ : 0.0;
-    double discharge = told_.may_discharge.value_or(true) ? allowed_discharge_a_ : 0.0;
-    charge *= std::clamp((number(*told_.charge_voltage) - volts) / taper_v, 0.0, 1.0);
-    if (volts < number(*told_.discharge_voltage)) discharge = 0;
-    return std::clamp(wanted, -discharge, charge);
-}
-
+// What it takes of the limits: less near the charge voltage, nothing where an enable bit or an alarm speaks against it.
 void PylontechLvInverter::regulate(Instant now)
 {
-    const double seconds = std::chrono::duration<double>(now - last_).count();
-    last_ = now;
-    while (!pending_.empty() && pending_.front().at <= now) {
-        allowed_charge_a_ = pending_.front().charge_a;
-        allowed_discharge_a_ = pending_.front().discharge_a;
-        pending_.erase(pending_.begin());
-    }
     const double v = terminal_v();
     const bool live =
         told_.charge_voltage && v > 0.8 * number(*told_.discharge_voltage) && v < 1.2 * number(highest_charge_voltage_);
-    if (!live || battery_lost_ || now < boot_at_) {
-        current_a_ = 0;
-        return;
+    if (live) {
+        const bool charges = told_.may_charge.value_or(true) && !standby();
+        const bool discharges = told_.may_discharge.value_or(true) && !standby() && v >= number(*told_.discharge_voltage);
+        regulator_.charge_share = charges ? std::clamp((number(*told_.charge_voltage) - v) / taper_v, 0.0, 1.0) : 0.0;
+        regulator_.discharge_share = discharges ? 1.0 : 0.0;
     }
-    const double wanted = wanted_a(v);
-    const double most = slew_a_per_s * seconds;
-    // Less is always possible at once.
-    const bool less = wanted * current_a_ >= 0 && std::abs(wanted) < std::abs(current_a_);
-    current_a_ = less ? wanted : current_a_ + std::clamp(wanted - current_a_, -most, most);
+    regulator_.move(now, v, live && !battery_lost_ && now >= boot_at_);
 }
 
 CanFrame PylontechLvInverter::acknowledgement()
@@ -337,8 +315,8 @@ CanFrame PylontechLvInverter::acknowledgement()
     CanFrame f{.id = layout::alive_id, .extended = acknowledge_ == Acknowledge::extended};
     if (!profile_->inverter_measures) return f;
     layout::inverter_voltage.put(f, quantity<Voltage>(lied_v_.value_or(terminal_v() + 0.05 * chance_.swing())));
-    layout::inverter_current.put(f, quantity<Current>(current_a_ + 0.05 * chance_.swing()));
-    layout::inverter_temperature.put(f, quantity<Temperature>(31.0 + 0.1 * std::abs(current_a_)));
+    layout::inverter_current.put(f, quantity<Current>(regulator_.current_a() + 0.05 * chance_.swing()));
+    layout::inverter_temperature.put(f, quantity<Temperature>(31.0 + 0.1 * std::abs(regulator_.current_a())));
     layout::inverter_soc.put(f, told_.soc.value_or(Percent{}));
     return f;
 }
@@ -370,7 +348,7 @@ Instant PylontechLvInverter::on_tick(Instant now, Outbox& out)
     if (!started_) {
         started_ = true;
         boot_at_ = now + boot_time;
-        last_ = now;
+        regulator_.start(now);
     }
     regulate(now);
     if (now < boot_at_) return std::min(now + step, boot_at_);
@@ -412,7 +390,8 @@ std::string PylontechLvInverter::command(std::string_view line) { return obey(*t
 
 std::string PylontechLvInverter::status() const
 {
-    std::string text = std::string{profile_->name} + " " + text_of(terminal_v(), 1) + " V " + text_of(current_a_, 1) + " A";
+    std::string text =
+        std::string{profile_->name} + " " + text_of(terminal_v(), 1) + " V " + text_of(regulator_.current_a(), 1) + " A";
     if (told_.charge)
         text +=
             " may charge " + text_of(number(*told_.charge), 1) + " A, discharge " + text_of(number(*told_.discharge), 1) + " A";
@@ -433,23 +412,11 @@ bool PylontechLvInverter::do_status(const Words&)
     return true;
 }
 
-bool PylontechLvInverter::do_power(const Words& w)
-{
-    const auto watts = w.size() == 2 ? number_of(w[1]) : std::nullopt;
-    if (!watts || std::abs(*watts) > 100e3) return false;
-    wish_w_ = *watts;
-    return true;
-}
+bool PylontechLvInverter::do_power(const Words& w) { return set_power(w, regulator_); }
 
-bool PylontechLvInverter::do_ignore(const Words& w) { return set_switch(w, ignore_limits_); }
+bool PylontechLvInverter::do_ignore(const Words& w) { return set_switch(w, regulator_.ignores_limits); }
 
-bool PylontechLvInverter::do_delay(const Words& w)
-{
-    const auto ms = w.size() == 2 ? number_of(w[1]) : std::nullopt;
-    if (!ms || *ms < 0 || *ms > 60e3) return false;
-    delay_ = std::chrono::milliseconds{std::llround(*ms)};
-    return true;
-}
+bool PylontechLvInverter::do_delay(const Words& w) { return set_delay(w, regulator_); }
 
 bool PylontechLvInverter::do_silent(const Words& w) { return set_switch(w, silent_); }
 
@@ -466,10 +433,10 @@ bool PylontechLvInverter::do_switch_off(const Words& w) { return set_switch(w, s
 
 bool PylontechLvInverter::do_restart(const Words& w)
 {
-    const auto seconds = w.size() == 2 ? number_of(w[1]) : std::optional{3.0};
-    if (w.size() > 2 || !seconds || *seconds < 0 || *seconds > 3600) return false;
+    const auto time = restart_time(w);
+    if (!time) return false;
     forget();
-    boot_at_ = last_ + std::chrono::milliseconds{std::llround(*seconds * 1000.0)};
+    boot_at_ = regulator_.last() + *time;
     alive_at_ = boot_at_;
     return true;
 }
@@ -483,25 +450,13 @@ bool PylontechLvInverter::do_profile(const Words& w)
     return true;
 }
 
-bool PylontechLvInverter::do_voltage(const Words& w)
-{
-    if (w.size() != 2) return false;
-    const auto volts = number_of(w[1]);
-    if (!volts && w[1] != "off") return false;
-    if (volts && (*volts < 0 || *volts > 1000)) return false;
-    lied_v_ = volts;
-    return true;
-}
+bool PylontechLvInverter::do_voltage(const Words& w) { return set_or_off(w, lied_v_, 0, 1000); }
 
 bool PylontechLvInverter::do_coarse(const Words& w) { return set_switch(w, coarse_voltage_); }
 
 bool PylontechLvInverter::do_report(const Words&)
 {
-    const InverterReport r = report();
-    answer_ = std::string{r.satisfied() ? "ok satisfied" : "ok not satisfied"} +
-        (r.identified ? ", every frame came" : ", not every frame came") +
-        (r.served ? ", limits above 0" : ", no limit above 0 yet");
-    for (const std::string& p : r.problems) answer_ += "\n  " + p;
+    answer_ = report_text(report(), "every frame came", "not every frame came");
     return true;
 }
 

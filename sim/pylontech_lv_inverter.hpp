@@ -6,6 +6,7 @@
 #include "inverter/pylontech_lv_profiles.hpp"
 #include "sim/chance.hpp"
 #include "sim/control.hpp"
+#include "sim/regulator.hpp"
 #include "sim/simulator.hpp"
 
 #include <array>
@@ -30,7 +31,7 @@ public:
 
     void set_terminal_voltage(Voltage voltage) override;
     Current current() const override;
-    void set_wish(Power power) override { wish_w_ = static_cast<double>(power.milli()) / 1000.0; }
+    void set_wish(Power power) override { regulator_.wish_w = static_cast<double>(power.milli()) / 1000.0; }
 
     std::optional<Current> charge_limit() const override { return told_.charge; }
     std::optional<Current> discharge_limit() const override { return told_.discharge; }
@@ -68,10 +69,6 @@ public:
 
 private:
     static std::span<const Control<PylontechLvInverter>> command_table();
-    struct Pending {  // limits on their way through a slow regulator
-        Instant at;
-        double charge_a = 0.0, discharge_a = 0.0;
-    };
     enum class Acknowledge : std::uint8_t { normal, off, extended };
 
     void expect(const pylontech_lv::Profile& profile);
@@ -92,7 +89,6 @@ private:
     void speak(Instant now, Outbox& out);
     CanFrame acknowledgement();
     void regulate(Instant now);
-    double wanted_a(double volts) const;
     double terminal_v() const;
     bool has(pylontech_lv::Slot slot) const;
 
@@ -120,16 +116,13 @@ private:
     std::uint64_t frames_ = 0;
     std::vector<std::string> problems_;
 
-    double wish_w_ = 0, current_a_ = 0;
-    double allowed_charge_a_ = 0, allowed_discharge_a_ = 0;
-    std::vector<Pending> pending_;
-    Duration delay_ = 300ms;
-    bool ignore_limits_ = false, battery_lost_ = false, coarse_voltage_ = false;
+    Regulator regulator_;
+    bool battery_lost_ = false, coarse_voltage_ = false;
     std::optional<double> terminal_v_, lied_v_;
 
     bool started_ = false, silent_ = false, switch_off_ = false, acknowledge_now_ = false;
     Acknowledge acknowledge_ = Acknowledge::normal;
-    Instant boot_at_{}, last_{}, alive_at_{};
+    Instant boot_at_{}, alive_at_{};
     std::string answer_;
 };
 

@@ -26,12 +26,13 @@ public:
             return;
         }
         double wanted = wish_w / volts;
-        if (!ignores_limits) wanted = std::clamp(wanted, -allowed_.discharge_a, allowed_.charge_a);
+        const double charge = charge_share * allowed_.charge_a, discharge = discharge_share * allowed_.discharge_a;
+        if (!ignores_limits) wanted = std::clamp(wanted, -discharge, charge);
         if ((stop_charge && wanted > 0) || (stop_discharge && wanted < 0)) wanted = 0;
         const double most = slew_a_per_s * seconds;
         current_a_ += std::clamp(wanted - current_a_, -most, most);
         // Less is always possible at once.
-        if (!ignores_limits) current_a_ = std::clamp(current_a_, -allowed_.discharge_a, allowed_.charge_a);
+        if (!ignores_limits) current_a_ = std::clamp(current_a_, -discharge, charge);
     }
     // As after a restart.
     void forget()
@@ -46,9 +47,9 @@ public:
 
     double wish_w = 0;  // positive charges
     Duration delay = 300ms;
+    double charge_share = 1, discharge_share = 1;  // of what is allowed, for reasons of its own
     bool ignores_limits = false, stop_charge = false, stop_discharge = false;
-
-    static constexpr double slew_a_per_s = 40.0;
+    double slew_a_per_s = 40.0;
 
 private:
     struct Allowed {
