@@ -8,6 +8,7 @@
 // Which inverter is lost, what is valid, what "ready" means and every limit come from the verdict; this file only tells.
 #include "inverter/byd_hvs_frames.hpp"
 #include "inverter/byd_hvs_layout.hpp"
+#include "inverter/set_points.hpp"
 #include "model/driver.hpp"
 
 #include <algorithm>
@@ -45,13 +46,6 @@ constexpr Duration spacing = 100ms;  // two frames of one id (SAFE-091)
 // An extra 0x110 may follow a cyclic one almost at once: only extra ones keep 100 ms among themselves.
 constexpr Duration limits_spacing = 5ms;
 constexpr Duration look_again = 100ms;  // at the latest, while we talk
-constexpr Percent soc_full = 100_pct, soc_empty = 0_pct;
-
-// Voltages of a window in steps of the wire, or nothing when it is none.
-struct Window {
-    std::int64_t max = 0, min = 0;
-    bool sane() const { return min > 0 && min < max; }
-};
 
 Identity identity_of(const PackFacts& facts, std::int64_t modules_wanted, Energy per_module)
 {
@@ -82,8 +76,6 @@ private:
     void start_burst(const Verdict& v, Instant now);
 
     void look(const InverterView& view, Instant now);
-    void look_at_window(const Verdict& v);
-    std::optional<Percent> soc_override(const Verdict& v) const;
     Limits limits_now(const Verdict& v) const;
     void narrow(Limits& l) const;
 
@@ -119,8 +111,8 @@ private:
     bool asked_ = false;   // 0x151 with bit 0
 
     Held ready_;
-    std::optional<Identity> identity_;  // of the first burst, for the life of the program
-    std::optional<Window> window_;      // the last sane one, margins applied
+    std::optional<Identity> identity_;   // of the first burst, for the life of the program
+    std::optional<WindowSteps> window_;  // the last sane one, margins applied
     Measured shown_;
     std::optional<Percent> override_, override_sent_;
     bool voltage_fresh_ = false;
@@ -303,27 +295,13 @@ void Driver::look(const InverterView& view, Instant now)
     shown_.temperature_avg = b.temperature_avg.fresh(now).value_or(shown_.temperature_min + half);
     shown_.soh = b.soh.last().value_or(100_pct);  // what emulators send for a battery that does not tell
 
-    look_at_window(view.verdict);
+    if (const auto w = window_steps(view.verdict, margin_, wire_step_milli)) window_ = w;
     limits_ = limits_now(view.verdict);
     if (view.overtaken != overtaken_) limits_lost_ = true;
     overtaken_ = view.overtaken;
-    override_ = soc_override(view.verdict);
+    override_ = soc_clamp_ ? soc_override(view.verdict, limits_.charge == 0, limits_.discharge == 0) : std::nullopt;
     if (const auto s = b.soc.last()) shown_.soc = *s;
     if (override_) shown_.soc = *override_;
-}
-
-// Design limits get the margin, a voltage that the battery itself asks for does not (SAFE-114). A window that the margin would
-// close goes out without it; one that is none leaves the last one standing.
-void Driver::look_at_window(const Verdict& v)
-{
-    if (!v.voltage_max || !v.voltage_min) return;
-    const Voltage upper = v.voltage_max_asked ? *v.voltage_max : *v.voltage_max - margin_;
-    const Window inside{upper.down_in(wire_step_milli), (*v.voltage_min + margin_).up_in(wire_step_milli)};
-    const Window whole{v.voltage_max->down_in(wire_step_milli), v.voltage_min->up_in(wire_step_milli)};
-    if (inside.sane())
-        window_ = inside;
-    else if (whole.sane())
-        window_ = whole;
 }
 
 Limits Driver::limits_now(const Verdict& v) const
@@ -347,18 +325,6 @@ void Driver::narrow(Limits& l) const
     const std::int64_t above = shown_.voltage.up_in(wire_step_milli), below = shown_.voltage.down_in(wire_step_milli);
     if (l.charge == 0) l.voltage_max = std::clamp(above, l.voltage_min + 1, l.voltage_max);
     if (l.discharge == 0) l.voltage_min = std::clamp(below, l.voltage_min, l.voltage_max - 1);
-}
-
-// SAFE-113. The judge says in which blocked direction current flows; we add only that the limit on the wire is really zero.
-std::optional<Percent> Driver::soc_override(const Verdict& v) const
-{
-    if (!soc_clamp_) return std::nullopt;
-    const bool charge = covers(v.override_soc, Direction::charge) && limits_.charge == 0;
-    const bool discharge = covers(v.override_soc, Direction::discharge) && limits_.discharge == 0;
-    if (charge && discharge) return v.high_cause ? soc_full : soc_empty;
-    if (charge) return soc_full;
-    if (discharge) return soc_empty;
-    return std::nullopt;
 }
 
 // ---- saying it ----
@@ -476,7 +442,7 @@ Instant Driver::wake(Instant now) const
 
 Instant Driver::on_tick(Instant now, const InverterView& view, Outbox& out)
 {
-    look_at_window(view.verdict);
+    if (const auto w = window_steps(view.verdict, margin_, wire_step_milli)) window_ = w;
     advance(view, now);
     look(view, now);
     if (state_.phase == InverterPhase::silent) return now + look_again;

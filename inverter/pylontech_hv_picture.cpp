@@ -2,6 +2,7 @@
 
 #include "inverter/pylontech_hv_causes.hpp"
 #include "inverter/pylontech_hv_layout.hpp"
+#include "inverter/set_points.hpp"
 
 #include <algorithm>
 #include <cmath>
@@ -12,7 +13,6 @@ namespace {
 constexpr Current highest_limit = 3000_A;
 constexpr Current idle_below = 0.5_A;
 constexpr Temperature suits_cells = 25_degC;  // no chemistry's curve takes anything away here
-constexpr Percent soc_full = 100_pct, soc_empty = 0_pct;
 
 // The highest and the lowest of several, and which they are, over what stands there already.
 template <class Q>
@@ -88,7 +88,7 @@ void Picture::look(const InverterView& view, InverterPhase phase, bool asleep, I
 {
     const BatteryState& b = view.battery;
     look_at_verdict(view.verdict, phase);
-    override_ = soc_override(view.verdict);
+    override_ = soc_clamp_ ? soc_override(view.verdict, charge_stopped(), discharge_stopped()) : std::nullopt;
     if (const auto v = b.voltage.last()) totals_.voltage = *v;
     // A current nobody measures is told as none: the protocol has no code for "not known", and the last one would be a claim.
     totals_.current = b.current.fresh(now).value_or(Current{});
@@ -100,21 +100,13 @@ void Picture::look(const InverterView& view, InverterPhase phase, bool asleep, I
     look_at_status(view, phase, asleep);
 }
 
-// Design limits get the margin, a voltage that the battery itself asks for does not (SAFE-114). A window that the margin would
-// close goes out without it; one that is none leaves the last one standing.
 void Picture::look_at_window(const Verdict& v)
 {
-    if (!v.voltage_max || !v.voltage_min || *v.voltage_min <= Voltage{}) return;
-    const auto take = [this](Voltage max, Voltage min) {
-        const std::int64_t upper = max.down_in(step_milli), lower = min.up_in(step_milli);
-        if (lower >= upper) return false;
-        limits_.charge_cutoff = in_steps<Voltage>(upper);
-        limits_.discharge_cutoff = in_steps<Voltage>(lower);
-        window_known_ = true;
-        return true;
-    };
-    const Voltage upper = v.voltage_max_asked ? *v.voltage_max : *v.voltage_max - margin_;
-    if (!take(upper, *v.voltage_min + margin_)) take(*v.voltage_max, *v.voltage_min);
+    const auto w = window_steps(v, margin_, step_milli);
+    if (!w) return;
+    limits_.charge_cutoff = in_steps<Voltage>(w->max);
+    limits_.discharge_cutoff = in_steps<Voltage>(w->min);
+    window_known_ = true;
 }
 
 // A battery that by design has no cell data shows its share of the pack voltage: 0 would be read as a dead cell.
@@ -186,18 +178,6 @@ void Picture::look_at_status(const InverterView& view, InverterPhase phase, bool
         status_.causes.faults |= trouble::other;
         status_.causes.other |= other::safety;
     }
-}
-
-// SAFE-113. The judge says in which blocked direction current flows; we add only that the limit on the wire is really zero.
-std::optional<Percent> Picture::soc_override(const Verdict& v) const
-{
-    if (!soc_clamp_) return std::nullopt;
-    const bool charge = covers(v.override_soc, Direction::charge) && charge_stopped();
-    const bool discharge = covers(v.override_soc, Direction::discharge) && discharge_stopped();
-    if (charge && discharge) return v.high_cause ? soc_full : soc_empty;
-    if (charge) return soc_full;
-    if (discharge) return soc_empty;
-    return std::nullopt;
 }
 
 }  // namespace batgw::pylontech_hv

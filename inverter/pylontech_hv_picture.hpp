@@ -42,7 +42,6 @@ private:
     void look_at_sensors(const BatteryState& b, Instant now);
     void look_at_modules(const BatteryState& b);
     void look_at_status(const InverterView& view, InverterPhase phase, bool asleep);
-    std::optional<Percent> soc_override(const Verdict& v) const;
 
     Geometry configured_;  // voltage or capacity 0: the pack's own
     Voltage margin_;

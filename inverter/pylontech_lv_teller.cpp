@@ -5,7 +5,7 @@
 namespace batgw::pylontech_lv {
 namespace {
 
-constexpr Percent soc_full = 100_pct, soc_empty = 0_pct, full_enough = 97_pct;  // 97 %: the maker's
+constexpr Percent full_enough = 97_pct;  // 97 %: the maker's
 constexpr Percent force_hysteresis = 5_pct;
 
 }  // namespace
@@ -40,7 +40,8 @@ void Teller::look(const InverterView& view, bool running, Instant now)
     look_at_cells(view, now);
 
     told_.limits = limits_now(view.verdict, running);
-    const auto clamped = soc_override(view.verdict);
+    const auto clamped =
+        options_.soc_clamp ? soc_override(view.verdict, told_.limits.charge == 0, told_.limits.discharge == 0) : std::nullopt;
     const Percent measured = b.soc.last().value_or(Percent{});
     m.soc = clamped.value_or(std::min(measured, options_.soc_cap));
     soc_true_ = m.soc == measured;
@@ -56,19 +57,9 @@ void Teller::look(const InverterView& view, bool running, Instant now)
             .temperature_max = m.temperature_max});
 }
 
-// Design limits get the margin, a voltage that the battery itself asks for does not (SAFE-114). A window that the margin would
-// close goes out without it; one that is none leaves the last one standing.
 void Teller::look_at_window(const Verdict& v)
 {
-    if (!v.voltage_max || !v.voltage_min) return;
-    const std::int64_t own_max = v.voltage_max->down_in(wire_step_milli), own_min = v.voltage_min->up_in(wire_step_milli);
-    const Voltage upper = v.voltage_max_asked ? *v.voltage_max : *v.voltage_max - options_.margin;
-    const Window inside{upper.down_in(wire_step_milli), (*v.voltage_min + options_.margin).up_in(wire_step_milli), own_max};
-    const Window whole{own_max, own_min, own_max};
-    if (inside.sane())
-        window_ = inside;
-    else if (whole.sane())
-        window_ = whole;
+    if (const auto w = window_steps(v, options_.margin, wire_step_milli)) window_ = w;
 }
 
 void Teller::look_at_cells(const InverterView& view, Instant now)
@@ -175,21 +166,10 @@ Limits Teller::limits_now(const Verdict& v, bool running) const
 // a voltage that nobody knows any more nothing is concluded.
 std::int64_t Teller::charge_voltage_now(bool charging) const
 {
-    const Window& w = *window_;
+    const WindowSteps& w = *window_;
     if (!voltage_fresh_) return w.max;
     const std::int64_t present = told_.measured.voltage.up_in(wire_step_milli);
     return std::clamp(present, charging ? w.max : w.min + 1, w.own_max);
-}
-
-// SAFE-113. The judge says in which blocked direction current flows; we add only that the limit on the wire is really zero.
-std::optional<Percent> Teller::soc_override(const Verdict& v) const
-{
-    if (!options_.soc_clamp) return std::nullopt;
-    const bool charge = covers(v.override_soc, Direction::charge) && told_.limits.charge == 0;
-    const bool discharge = covers(v.override_soc, Direction::discharge) && told_.limits.discharge == 0;
-    if (charge && (!discharge || v.high_cause)) return soc_full;
-    if (discharge) return soc_empty;
-    return std::nullopt;
 }
 
 }  // namespace batgw::pylontech_lv

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "inverter/pylontech_lv_frames.hpp"
+#include "inverter/set_points.hpp"
 #include "model/driver.hpp"
 
 #include <cstdint>
@@ -40,19 +41,12 @@ private:
     void look_at_sensors(const BatteryState& battery, Instant now);
     void look_at_modules(const InverterView& view);
     void look_at_requests(const InverterView& view, Instant now);
-    std::optional<Percent> soc_override(const Verdict& v) const;
     Limits limits_now(const Verdict& v, bool running) const;
     std::int64_t charge_voltage_now(bool charging) const;
 
-    // Voltages in steps of the wire. `own_max`: without the margin.
-    struct Window {
-        std::int64_t max = 0, min = 0, own_max = 0;
-        bool sane() const { return min > 0 && min < max; }
-    };
-
     const Profile& profile_;
     TellerOptions options_;
-    std::optional<Window> window_;
+    std::optional<WindowSteps> window_;
     Told told_;
     bool identified_ = false;
     bool voltage_fresh_ = false;
