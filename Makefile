@@ -4,7 +4,6 @@ PREFIX ?= /usr/local
 FUZZ_SECONDS ?= 60
 # mosquitto lives in /usr/sbin, which is not on everybody's path.
 export PATH := $(PATH):/usr/sbin:/sbin
-export CTEST_PARALLEL_LEVEL ?= $(shell nproc)
 configure_and_build = cmake --preset $(1) --log-level=WARNING >/dev/null && cmake --build --preset $(1)
 
 quick: ## build, and run the tests that need no virtual machine

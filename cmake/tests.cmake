@@ -7,7 +7,7 @@
 #   tests/must_not_compile/*.cpp        must fail with the words of the first line, `// expect: REGEX`
 #   tests/fuzz/*.cpp                    libFuzzer targets (preset fuzz)
 #   tests/bench/*.cpp                   one executable, batgw_bench
-#   tests/canlab/suite_*                run in the virtual machine, one boot per kind
+#   tests/canlab/suite_<kind>_<what>    case canlab/<kind>_<what>: runs in a virtual machine of its own, label "canlab"
 #   tests/canlab/*.cpp                  one executable, test_canlab_bus, for the suites written in C++
 
 find_package(doctest REQUIRED)
@@ -35,8 +35,12 @@ set(links_scenarios batgw_bridge batgw_sim batgw_conf)
 set(links_conf batgw_conf batgw_drivers)
 set(links_bus batgw_bus)
 set(links_mqtt batgw_mqtt batgw_drivers)
-# These have threads, measure time or use the machine's ports: label "threads", and never two at once.
+# These have threads, measure time or use the machine's ports: label "threads".
 set(thread_rooms bus mqtt batgw)
+# A test has one of two slots per processor (tools/run-tests). What lives with real clocks waits most of its time and takes one;
+# what computes takes two, and so a processor.
+set(slots_of_waiting 1)
+set(slots_of_computing 2)
 # What the coverage bar is about: every line is run by the room's own tests.
 set(core_rooms battery inverter safety)
 
@@ -62,8 +66,10 @@ foreach(room IN LISTS rooms)
     # doctest calls it a success when the filter matched nothing.
     set_tests_properties(${case} PROPERTIES TIMEOUT 600 FAIL_REGULAR_EXPRESSION "test cases: +0 ")
     if(room IN_LIST thread_rooms)
-      set_tests_properties(${case} PROPERTIES RUN_SERIAL ON)
+      set_tests_properties(${case} PROPERTIES PROCESSORS ${slots_of_waiting} COST 100)
       set_property(TEST ${case} APPEND PROPERTY LABELS threads)
+    else()
+      set_tests_properties(${case} PROPERTIES PROCESSORS ${slots_of_computing})
     endif()
     if(room IN_LIST core_rooms)
       set_property(TEST ${case} APPEND PROPERTY LABELS core)
@@ -118,13 +124,15 @@ if(canlab_files)
   target_link_libraries(test_canlab_bus PRIVATE batgw_bus doctest::doctest Threads::Threads batgw_options)
 endif()
 
-# The built program on the kernel's own CAN. One machine boots per kind and runs all suites of that kind.
+# The built program on the kernel's own CAN. They take longest, so they start first.
 foreach(kind vcan hw2 slcan busoff)
-  file(GLOB suites CONFIGURE_DEPENDS tests/canlab/suite_${kind}*)
-  if(suites)
-    add_test(NAME canlab/${kind} COMMAND ${PROJECT_SOURCE_DIR}/tests/canlab/run ${kind} ${PROJECT_BINARY_DIR})
-    set_tests_properties(canlab/${kind} PROPERTIES LABELS canlab TIMEOUT 400 RUN_SERIAL ON)
-  endif()
+  file(GLOB suites CONFIGURE_DEPENDS tests/canlab/suite_${kind}_*)
+  foreach(suite IN LISTS suites)
+    get_filename_component(what ${suite} NAME)
+    string(REPLACE "suite_" "" what ${what})
+    add_test(NAME canlab/${what} COMMAND ${PROJECT_SOURCE_DIR}/tests/canlab/run ${kind} ${PROJECT_BINARY_DIR} ${suite})
+    set_tests_properties(canlab/${what} PROPERTIES LABELS canlab TIMEOUT 400 PROCESSORS ${slots_of_computing} COST 1000)
+  endforeach()
 endforeach()
 
 if(BATGW_FUZZ)

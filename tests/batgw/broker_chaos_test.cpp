@@ -3,6 +3,7 @@
 // of its own is tested in tests/mqtt.
 #include "tests/batgw/live_house.hpp"
 #include "tests/mqtt/broker.hpp"
+#include "tests/support/sanitized.hpp"
 
 #include <doctest/doctest.h>
 
@@ -14,11 +15,7 @@ using namespace batgw::test;
 namespace {
 
 // SAFE-192 is about the program as it is installed; instrumented it is several times slower.
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-constexpr auto fast_off = 1s;
-#else
-constexpr auto fast_off = 100ms;
-#endif
+constexpr auto fast_off = sanitized ? 1000ms : 100ms;
 
 std::string at_port(std::uint16_t port, const std::string& host = "127.0.0.1")
 {

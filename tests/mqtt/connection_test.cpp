@@ -1,5 +1,6 @@
 // The client against a scripted broker: what goes over the wire, and what a broker can do to us.
 #include "tests/mqtt/broker.hpp"
+#include "tests/support/sanitized.hpp"
 
 #include <doctest/doctest.h>
 #include <nlohmann/json.hpp>
@@ -26,11 +27,7 @@ bool run(
 }
 
 // The sanitizers keep books of the whole buffer that the library asks for, used or not.
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-constexpr std::size_t tolerance_kib = 512 * 1024;
-#else
-constexpr std::size_t tolerance_kib = 4096;
-#endif
+constexpr std::size_t tolerance_kib = sanitized ? 512 * 1024 : 4096;
 
 std::size_t resident_kib()
 {
