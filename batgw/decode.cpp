@@ -23,7 +23,7 @@ namespace {
 
 constexpr Duration untimed_step = 1ms;  // between lines without a time
 constexpr Duration longest_gap = 1h;
-constexpr std::size_t most_names = 64;  // of unknown identifiers and interfaces that are listed
+constexpr std::size_t most_listed = 64;  // of unknown identifiers and interfaces that are listed
 
 // A driver alone in the world: it hears, and what it says goes nowhere.
 class Listener {
@@ -100,13 +100,13 @@ public:
 
 private:
     void on_line(const LogReader::Line& line, const std::string& log);
-    void on_frame(const LogLine& line);
-    void on_bytes(const LogLine& line);
-    void on_other(const LogLine& line);
-    Instant time_of(const LogLine& line);
+    void on_frame(const TrafficLine& line);
+    void on_bytes(const TrafficLine& line);
+    void on_other(const TrafficLine& line);
+    Instant time_of(const TrafficLine& line);
     std::string_view word_for(Heard heard, const CanFrame& frame, const MessageView* message) const;
-    std::string head(const LogLine& line) const;
-    mqtt::Json json_head(const LogLine& line) const;
+    std::string head(const TrafficLine& line) const;
+    mqtt::Json json_head(const TrafficLine& line) const;
     void write_changes(mqtt::Json& json);
     std::string changes_text();
     void summarise() const;
@@ -125,7 +125,7 @@ private:
     Counts counts_;
 };
 
-Instant Decoder::time_of(const LogLine& line)
+Instant Decoder::time_of(const TrafficLine& line)
 {
     if (!line.time_us) {
         untimed_us_ += std::chrono::microseconds{untimed_step}.count();
@@ -147,7 +147,7 @@ std::string_view Decoder::word_for(Heard heard, const CanFrame& frame, const Mes
     return message != nullptr ? "not_read" : "unknown";
 }
 
-std::string Decoder::head(const LogLine& line) const
+std::string Decoder::head(const TrafficLine& line) const
 {
     std::string text;
     if (!line.stamp.empty()) text += fmt::format("({}) ", line.stamp);
@@ -155,7 +155,7 @@ std::string Decoder::head(const LogLine& line) const
     return text;
 }
 
-mqtt::Json Decoder::json_head(const LogLine& line) const
+mqtt::Json Decoder::json_head(const TrafficLine& line) const
 {
     mqtt::Json json;
     json.open('{').key("time");
@@ -187,7 +187,7 @@ std::string Decoder::changes_text()
     return text;
 }
 
-void Decoder::on_frame(const LogLine& line)
+void Decoder::on_frame(const TrafficLine& line)
 {
     const CanFrame& frame = line.frame;
     const Heard heard = listener_.on_frame(frame, time_of(line));
@@ -198,7 +198,7 @@ void Decoder::on_frame(const LogLine& line)
     if (word == "unknown") {
         ++counts_.unknown;
         const std::string text = frame_text(frame), id = text.substr(0, text.find('#'));
-        if (counts_.unknown_ids.size() < most_names || counts_.unknown_ids.contains(id)) ++counts_.unknown_ids[id];
+        if (counts_.unknown_ids.size() < most_listed || counts_.unknown_ids.contains(id)) ++counts_.unknown_ids[id];
     } else if (heard == Heard::not_mine) {
         ++counts_.known;
     }
@@ -223,7 +223,7 @@ void Decoder::on_frame(const LogLine& line)
     fmt::print("{}{}\n", text, changes_text());
 }
 
-void Decoder::on_bytes(const LogLine& line)
+void Decoder::on_bytes(const TrafficLine& line)
 {
     const Instant now = time_of(line);
     HeardCounts heard{};
@@ -250,24 +250,24 @@ void Decoder::on_bytes(const LogLine& line)
 }
 
 // Remote, error and FD frames are no data: named and counted.
-void Decoder::on_other(const LogLine& line)
+void Decoder::on_other(const TrafficLine& line)
 {
     const auto kind = line.kind;
-    ++(kind == LogLine::Kind::remote ? counts_.remote : kind == LogLine::Kind::error ? counts_.error : counts_.fd);
+    ++(kind == TrafficLine::Kind::remote ? counts_.remote : kind == TrafficLine::Kind::error ? counts_.error : counts_.fd);
     CanFrame bare = line.frame;
     bare.len = 0;
     const std::string text = frame_text(bare), id = text.substr(0, text.find('#'));
     if (options_.json) {
         mqtt::Json json = json_head(line);
-        if (kind == LogLine::Kind::error)
+        if (kind == TrafficLine::Kind::error)
             json.key("error").string(error_text(line.frame.id));
         else
             json.key("id").string(id).key("extended").boolean(line.frame.extended);
         fmt::print("{}\n", json.close('}').text());
-    } else if (kind == LogLine::Kind::error) {
+    } else if (kind == TrafficLine::Kind::error) {
         fmt::print("{}error frame: {}\n", head(line), error_text(line.frame.id));
     } else {
-        fmt::print("{}{} [{}]\n", head(line), id, kind == LogLine::Kind::remote ? "remote request" : "FD frame");
+        fmt::print("{}{} [{}]\n", head(line), id, kind == TrafficLine::Kind::remote ? "remote request" : "FD frame");
     }
 }
 
@@ -275,12 +275,12 @@ void Decoder::on_line(const LogReader::Line& line, const std::string& log)
 {
     ++counts_.lines;
     number_ = line.number;
-    const LogLine parsed = protocol_.serial() ? parse_serial_line(line.text) : parse_can_line(line.text);
-    if (line.too_long || parsed.kind == LogLine::Kind::bad) {
+    const TrafficLine parsed = protocol_.serial() ? parse_serial_line(line.text) : parse_can_line(line.text);
+    if (line.too_long || parsed.kind == TrafficLine::Kind::bad) {
         bad_.tell(log, line.number, line.too_long ? "too long" : parsed.problem, line.text);
         return;
     }
-    if (parsed.kind == LogLine::Kind::nothing) {
+    if (parsed.kind == TrafficLine::Kind::nothing) {
         counts_.drops = std::max(counts_.drops, parsed.drops);
         return;
     }
@@ -289,11 +289,11 @@ void Decoder::on_line(const LogReader::Line& line, const std::string& log)
         ++counts_.other_interface;
         return;
     }
-    if (counts_.interfaces.size() < most_names)
+    if (counts_.interfaces.size() < most_listed)
         counts_.interfaces.emplace(parsed.interface.empty() ? "(none)" : parsed.interface);
     switch (parsed.kind) {
-    case LogLine::Kind::data: on_frame(parsed); break;
-    case LogLine::Kind::bytes: on_bytes(parsed); break;
+    case TrafficLine::Kind::data: on_frame(parsed); break;
+    case TrafficLine::Kind::bytes: on_bytes(parsed); break;
     default: on_other(parsed); break;
     }
 }
@@ -341,7 +341,7 @@ void Decoder::summarise() const
     if (!c.unknown_ids.empty()) {
         std::string ids;
         for (const auto& [id, n] : c.unknown_ids) ids += fmt::format(" {} ({})", id, n);
-        fmt::print(stderr, "unknown:{}{}\n", ids, c.unknown_ids.size() == most_names ? " ..." : "");
+        fmt::print(stderr, "unknown:{}{}\n", ids, c.unknown_ids.size() == most_listed ? " ..." : "");
     }
     if (c.interfaces.size() > 1)
         fmt::print(stderr, "several interfaces: {}; --interface picks one\n", fmt::join(c.interfaces, ", "));

@@ -102,7 +102,7 @@ std::optional<std::int64_t> date_seconds(std::string_view text)
 }
 
 // "1436509052.249713", "000.000000", "2015-07-10 06:17:32.249713". candump counts from zero with three digits.
-bool read_time(std::string_view text, LogLine& line)
+bool read_time(std::string_view text, TrafficLine& line)
 {
     const auto dot = text.rfind('.');
     if (dot == std::string_view::npos) return false;
@@ -125,7 +125,7 @@ bool read_time(std::string_view text, LogLine& line)
 }
 
 // A time in brackets, if the line begins with one. False: there is one, and it is none.
-bool take_stamp(Words& words, LogLine& line)
+bool take_stamp(Words& words, TrafficLine& line)
 {
     words.skip_blanks();
     if (words.rest().substr(0, 1) != "(") return true;
@@ -135,9 +135,9 @@ bool take_stamp(Words& words, LogLine& line)
     return true;
 }
 
-LogLine& bad(LogLine& line, std::string_view problem)
+TrafficLine& bad(TrafficLine& line, std::string_view problem)
 {
-    line.kind = LogLine::Kind::bad;
+    line.kind = TrafficLine::Kind::bad;
     line.problem = problem;
     return line;
 }
@@ -158,22 +158,22 @@ std::optional<std::size_t> read_pairs(std::string_view text, std::span<std::uint
     return size;
 }
 
-bool set_id(std::uint32_t id, bool extended, LogLine& line)
+bool set_id(std::uint32_t id, bool extended, TrafficLine& line)
 {
-    line.kind = LogLine::Kind::data;
+    line.kind = TrafficLine::Kind::data;
     line.frame.extended = extended;
     line.frame.id = id;
     if (!extended) return id <= standard_ids;
     if (id <= extended_ids) return true;
     if ((id & ~(extended_ids | error_flag)) != 0) return false;
-    line.kind = LogLine::Kind::error;
+    line.kind = TrafficLine::Kind::error;
     line.frame.extended = false;
     line.frame.id = id & extended_ids;
     return true;
 }
 
 // "123#DEADBEEF", "00001234#", "123#R8", "123##1DEAD".
-LogLine& read_compact(std::string_view word, Words& words, LogLine& line)
+TrafficLine& read_compact(std::string_view word, Words& words, TrafficLine& line)
 {
     const auto hash = word.find('#');
     const std::string_view id = word.substr(0, hash);
@@ -185,12 +185,12 @@ LogLine& read_compact(std::string_view word, Words& words, LogLine& line)
     if ((!tail.empty() && tail != "R" && tail != "T") || !words.empty()) return bad(line, "something follows the frame");
 
     if (data.substr(0, 1) == "#") {
-        line.kind = LogLine::Kind::fd;
+        line.kind = TrafficLine::Kind::fd;
         if (data.size() < 2 || nibble(data[1]) < 0 || !read_pairs(data.substr(2), {}, fd_length)) return bad(line, "no FD frame");
         return line;
     }
     if (data.substr(0, 1) == "R" || data.substr(0, 1) == "r") {
-        line.kind = LogLine::Kind::remote;
+        line.kind = TrafficLine::Kind::remote;
         if (data.size() > 2 || (data.size() == 2 && (data[1] < '0' || data[1] > '8'))) return bad(line, "no remote request");
         return line;
     }
@@ -210,7 +210,7 @@ std::optional<std::uint8_t> console_byte(std::string_view word)
 }
 
 // " DE AD BE EF", or with -S the last byte first: " EF`BE`AD`DE".
-bool read_console_data(Words& words, LogLine& line, std::size_t size)
+bool read_console_data(Words& words, TrafficLine& line, std::size_t size)
 {
     if (size > 0 && words.peek().find('`') != std::string_view::npos) {
         std::string_view all = words.next();
@@ -232,7 +232,7 @@ bool read_console_data(Words& words, LogLine& line, std::size_t size)
 }
 
 // "can0  RX - -  123   [4]  DE AD BE EF   '....'".
-LogLine& read_console(Words& words, LogLine& line)
+TrafficLine& read_console(Words& words, TrafficLine& line)
 {
     std::string_view id = words.next();
     while (id == "RX" || id == "TX" || id == "-" || id == "B" || id == "E") id = words.next();
@@ -244,10 +244,10 @@ LogLine& read_console(Words& words, LogLine& line)
     const bool fd = length.size() == 4;
     if (!size || length.size() > 4 || *size > (fd ? fd_length : line.frame.data.size())) return bad(line, "no such length");
     if (words.peek() == "remote") {
-        line.kind = LogLine::Kind::remote;
+        line.kind = TrafficLine::Kind::remote;
         return line;
     }
-    if (fd) line.kind = LogLine::Kind::fd;
+    if (fd) line.kind = TrafficLine::Kind::fd;
     if (!read_console_data(words, line, *size)) return bad(line, "fewer bytes than announced, or no bytes");
     line.frame.len = std::min<std::uint8_t>(*size, 8);
     const std::string_view tail = words.peek();
@@ -256,7 +256,7 @@ LogLine& read_console(Words& words, LogLine& line)
     return line;
 }
 
-bool printable(std::string_view text)
+bool is_printable(std::string_view text)
 {
     return std::all_of(text.begin(), text.end(), [](char c) {
         const auto u = static_cast<unsigned char>(c);
@@ -271,7 +271,7 @@ std::string_view without_return(std::string_view line)
 }
 
 // What is no frame, and no mistake either.
-bool is_nothing(std::string_view text, LogLine& line)
+bool is_nothing(std::string_view text, TrafficLine& line)
 {
     Words words{text};
     if (words.empty() || words.rest().front() == '#') return true;
@@ -294,7 +294,7 @@ std::optional<bool> direction(std::string_view word)  // true: written
 }
 
 // A word of bytes: "A5", "A5409008", "0xA5,0x40", "A5:40".
-bool read_bytes(std::string_view word, LogLine& line)
+bool read_bytes(std::string_view word, TrafficLine& line)
 {
     while (!word.empty()) {
         const auto end = std::min(word.find_first_of(",:-"), word.size());
@@ -311,12 +311,12 @@ bool read_bytes(std::string_view word, LogLine& line)
 
 }  // namespace
 
-LogLine parse_can_line(std::string_view text)
+TrafficLine parse_can_line(std::string_view text)
 {
-    LogLine line;
+    TrafficLine line;
     text = without_return(text);
     if (text.size() > longest_log_line) return bad(line, "too long");
-    if (!printable(text)) return bad(line, "holds control characters");
+    if (!is_printable(text)) return bad(line, "holds control characters");
     if (is_nothing(text, line)) return line;
     Words words{text};
     if (!take_stamp(words, line)) return bad(line, "no such time stamp");
@@ -329,14 +329,14 @@ LogLine parse_can_line(std::string_view text)
     return read_compact(word, words, line);
 }
 
-LogLine parse_serial_line(std::string_view text)
+TrafficLine parse_serial_line(std::string_view text)
 {
-    LogLine line;
+    TrafficLine line;
     text = without_return(text);
     if (text.size() > longest_log_line) return bad(line, "too long");
-    if (!printable(text)) return bad(line, "holds control characters");
+    if (!is_printable(text)) return bad(line, "holds control characters");
     if (is_nothing(text, line)) return line;
-    line.kind = LogLine::Kind::bytes;
+    line.kind = TrafficLine::Kind::bytes;
     Words words{text};
     if (!take_stamp(words, line)) return bad(line, "no such time stamp");
     if (line.stamp.empty() && words.peek().find('.') != std::string_view::npos && is_digit(words.peek().front()) &&

@@ -15,7 +15,7 @@ namespace batgw {
 
 inline constexpr std::size_t longest_log_line = 1024;  // characters, without the newline
 
-struct LogLine {
+struct TrafficLine {
     enum class Kind : std::uint8_t {
         nothing,  // empty, a comment (#), or what candump says beside frames
         data,
@@ -39,7 +39,7 @@ struct LogLine {
 
     std::span<const std::uint8_t> bytes() const { return {serial.data(), serial_size}; }
 };
-constexpr std::string_view to_string(LogLine::Kind k)
+constexpr std::string_view to_string(TrafficLine::Kind k)
 {
     constexpr std::array<std::string_view, 7> names{"nothing", "data", "remote", "error", "fd", "bytes", "bad"};
     return names[static_cast<std::size_t>(k)];
@@ -47,11 +47,11 @@ constexpr std::string_view to_string(LogLine::Kind k)
 
 // What `candump -l`, `-L` and plain `candump` write, with and without -t a, d, z, A, -x, -a, -S, -i, -c and -e; and frames as
 // `cansend` takes them. Views point into `text`.
-LogLine parse_can_line(std::string_view text);
+TrafficLine parse_can_line(std::string_view text);
 
 // [(time)] [name] [> or <] bytes in hexadecimal: "A5 40 90 08", "A5409008", "0xA5,0x40". ">" or "TX" marks what was written to
 // the device.
-LogLine parse_serial_line(std::string_view text);
+TrafficLine parse_serial_line(std::string_view text);
 
 // "444#0102", "00004210#": as candump -L and cansend have it.
 std::string frame_text(const CanFrame& frame);

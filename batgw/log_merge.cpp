@@ -22,9 +22,9 @@ bool LogMerge::take(Source& source, const LogReader::Line& line)
     };
     if (line.too_long) return refuse("too long");
     source.line = parse_can_line(line.text);
-    if (source.line.kind == LogLine::Kind::bad && serial_) source.line = parse_serial_line(line.text);
-    if (source.line.kind == LogLine::Kind::bad) return refuse(source.line.problem);
-    if (source.line.kind == LogLine::Kind::nothing) return false;
+    if (source.line.kind == TrafficLine::Kind::bad && serial_) source.line = parse_serial_line(line.text);
+    if (source.line.kind == TrafficLine::Kind::bad) return refuse(source.line.problem);
+    if (source.line.kind == TrafficLine::Kind::nothing) return false;
     if (!source.line.time_us) return refuse("no time");
     if (!delta_ && relative_.value_or(source.line.relative) != source.line.relative)
         throw std::runtime_error{

@@ -19,8 +19,8 @@ public:
     LogMerge(const std::vector<std::string>& files, bool serial, bool delta);
 
     struct Next {
-        const LogLine* line;  // until the next call
-        std::int64_t at_us;   // never falls
+        const TrafficLine* line;  // until the next call
+        std::int64_t at_us;       // never falls
         const std::string* log;
         std::uint64_t number;
     };
@@ -35,7 +35,7 @@ private:
     struct Source {
         LogReader reader;
         SteadyStamps stamps;
-        LogLine line{};
+        TrafficLine line{};
         std::int64_t at_us = 0;
         std::uint64_t number = 0;
         bool there = false;

@@ -20,7 +20,7 @@
 namespace batgw {
 namespace {
 
-constexpr Duration longest_gap = 10min;  // by then a silent house has come to rest
+constexpr Duration longest_silence = 10min;  // by then a silent house has come to rest
 constexpr std::size_t most_names = 64;
 
 // Says what the bridge decided and would have sent, each with its time in the log.
@@ -156,8 +156,8 @@ public:
     int run(Duration after);
 
 private:
-    std::optional<Side> side_of(const LogLine& line);
-    void feed(const LogLine& line, Instant now);
+    std::optional<Side> side_of(const TrafficLine& line);
+    void feed(const TrafficLine& line, Instant now);
     void run_until(Instant end);
     void turn(Instant now);
     void start();
@@ -168,7 +168,7 @@ private:
     const InverterDriverInfo& inverter_;
     std::array<std::string, 2> names_;
     LogMerge log_;
-    PlayedTime time_{longest_gap};
+    PlayedTime time_{longest_silence};
     Printer printer_;
     Bridge bridge_;
     Instant now_ = PlayedTime::start;
@@ -177,9 +177,9 @@ private:
     std::set<std::string, std::less<>> other_names_;
 };
 
-std::optional<Side> Replay::side_of(const LogLine& line)
+std::optional<Side> Replay::side_of(const TrafficLine& line)
 {
-    if (line.kind == LogLine::Kind::bytes && (line.interface.empty() || line.interface == names_[0])) return Side::battery;
+    if (line.kind == TrafficLine::Kind::bytes && (line.interface.empty() || line.interface == names_[0])) return Side::battery;
     if (line.interface == names_[0]) return Side::battery;
     if (line.interface == names_[1]) return Side::inverter;
     ++elsewhere_;
@@ -187,20 +187,20 @@ std::optional<Side> Replay::side_of(const LogLine& line)
     return std::nullopt;
 }
 
-void Replay::feed(const LogLine& line, Instant now)
+void Replay::feed(const TrafficLine& line, Instant now)
 {
     const auto side = side_of(line);
     if (!side) return;
-    if (line.kind != LogLine::Kind::data && line.kind != LogLine::Kind::bytes) {
+    if (line.kind != TrafficLine::Kind::data && line.kind != TrafficLine::Kind::bytes) {
         ++not_data_;
         return;
     }
-    if (!options_.own && (line.kind == LogLine::Kind::bytes ? line.written : printer_.sends(*side, line.frame))) {
+    if (!options_.own && (line.kind == TrafficLine::Kind::bytes ? line.written : printer_.sends(*side, line.frame))) {
         ++skipped_own_;
         return;
     }
     ++fed_[static_cast<std::size_t>(*side)];
-    if (line.kind == LogLine::Kind::bytes)
+    if (line.kind == TrafficLine::Kind::bytes)
         bridge_.on_bytes(line.bytes(), now, now);
     else
         bridge_.on_frame(*side, line.frame, now, now);
@@ -255,7 +255,7 @@ int Replay::run(Duration after)
         const auto step = time_.take(next->at_us);
         if (step.cut > Duration{})
             fmt::print(stderr, "{}:{}: a gap of {} s, played as {} s\n", *next->log, next->number,
-                time_text((step.cut + longest_gap).count()), time_text(Duration{longest_gap}.count()));
+                time_text((step.cut + longest_silence).count()), time_text(Duration{longest_gap}.count()));
         if (step.now > now_) {
             if (fed) turn(now_);
             run_until(step.now);

@@ -110,7 +110,7 @@ void SerialPort::install(const PortReport& report)
 
 void SerialPort::on_readable()
 {
-    std::array<std::uint8_t, 4096> room;
+    std::array<std::uint8_t, 4096> room{};
     const ssize_t n = ::read(fd_.get(), room.data(), room.size());
     if (n < 0 && (errno == EAGAIN || errno == EINTR)) return;
     if (n <= 0) return lose(n < 0 ? errno : EIO);

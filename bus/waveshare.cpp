@@ -45,8 +45,7 @@ void WaveshareBus::configure(Instant now)
     if (listen_only())
         port().line(BusLog::Level::warn,
             "this adapter has no listen-only mode that is documented the same twice: nothing is sent, but it acknowledges what "
-            "others "
-            "send");
+            "others send");
 }
 
 void WaveshareBus::beat(Instant now)

@@ -26,10 +26,10 @@ private:
     std::size_t encode(const CanFrame& frame, std::span<std::uint8_t, SerialPort::most_at_once> out) const override;
     std::string no_frame_words() const override;
     void configure(Instant now);
-    void apply_status(const waveshare::Packet& status);
+    void apply_status(const waveshare::Packet& packet);
     void tell_framing();
 
-    waveshare::Fixed command_;
+    waveshare::Fixed command_{};
     std::uint32_t bitrate_, baud_;
     std::optional<waveshare::Receiver> receiver_;
     std::optional<waveshare::Framing> told_;

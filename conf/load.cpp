@@ -31,7 +31,7 @@ std::string joined(const std::vector<std::string_view>& words)
     for (const auto word : words) out += fmt::format("{}{}", out.empty() ? "" : ", ", word);
     return out;
 }
-std::string below(std::string_view section, std::string_view key)
+std::string dotted(std::string_view section, std::string_view key)
 {
     return section.empty() ? std::string{key} : fmt::format("{}.{}", section, key);
 }
@@ -45,7 +45,7 @@ public:
     {
         if (node.kind == Node::Kind::scalar) node.text = expanded(node, key);
         for (Node& item : node.items) expand(item, key);
-        for (Node::Entry& entry : node.entries) expand(entry.value, below(key, entry.key));
+        for (Node::Entry& entry : node.entries) expand(entry.value, dotted(key, entry.key));
     }
 
 private:
@@ -97,7 +97,7 @@ public:
 
     void walk(const Node& node, std::string_view section)
     {
-        for (const Node::Entry& entry : node.entries) one(entry, below(section, entry.key));
+        for (const Node::Entry& entry : node.entries) one(entry, dotted(section, entry.key));
     }
     const Node* value(std::string_view key) const
     {

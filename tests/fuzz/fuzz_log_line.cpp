@@ -23,20 +23,20 @@ bool within(std::string_view part, std::string_view whole)
     return part.empty() || (part.data() >= whole.data() && part.data() + part.size() <= whole.data() + whole.size());
 }
 
-void check(const LogLine& line, std::string_view text)
+void check(const TrafficLine& line, std::string_view text)
 {
     demand(within(line.interface, text) && within(line.stamp, text));
-    demand((line.kind == LogLine::Kind::bad) == !line.problem.empty());
+    demand((line.kind == TrafficLine::Kind::bad) == !line.problem.empty());
     demand(!line.time_us || *line.time_us >= 0);
     demand(line.serial_size <= line.serial.size());
-    if (line.kind != LogLine::Kind::data) return;
+    if (line.kind != TrafficLine::Kind::data) return;
     demand(line.frame.len <= 8);
     demand(line.frame.id <= (line.frame.extended ? 0x1FFFFFFFU : 0x7FFU));
     for (std::size_t i = line.frame.len; i < 8; ++i) demand(line.frame.data[i] == 0);
     // As cansend has it, it is the same frame.
     const std::string again = frame_text(line.frame);
-    const LogLine second = parse_can_line(again);
-    demand(second.kind == LogLine::Kind::data && second.frame == line.frame);
+    const TrafficLine second = parse_can_line(again);
+    demand(second.kind == TrafficLine::Kind::data && second.frame == line.frame);
 }
 
 }  // namespace
@@ -52,10 +52,10 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
         const auto end = std::min(all.find('\n'), all.size());
         const std::string_view text = all.substr(0, end);
         all.remove_prefix(std::min(end + 1, all.size()));
-        const LogLine line = parse_can_line(text);
+        const TrafficLine line = parse_can_line(text);
         check(line, text);
         check(parse_serial_line(text), text);
-        if (line.kind == LogLine::Kind::data)
+        if (line.kind == TrafficLine::Kind::data)
             for (const Protocol& p : protocols)
                 if (const auto* m = find_message(p.messages(), line.frame)) (void)signals_text(*m, line.frame);
         if (!line.time_us) continue;

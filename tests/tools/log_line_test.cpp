@@ -5,7 +5,7 @@
 #include <vector>
 
 using namespace batgw;
-using Kind = LogLine::Kind;
+using Kind = TrafficLine::Kind;
 
 namespace {
 
@@ -13,7 +13,7 @@ constexpr CanFrame deadbeef{.id = 0x123, .len = 4, .data = {0xDE, 0xAD, 0xBE, 0x
 
 std::vector<std::uint8_t> bytes_of(std::string_view text)
 {
-    const LogLine line = parse_serial_line(text);
+    const TrafficLine line = parse_serial_line(text);
     CAPTURE(line.problem);
     REQUIRE(line.kind == Kind::bytes);
     return {line.bytes().begin(), line.bytes().end()};
@@ -47,7 +47,7 @@ TEST_CASE("every form in which candump writes a frame is the same frame")
              "  \x1b[31mcan0\x1b[0m  123   [4]  DE AD BE EF",
          }) {
         CAPTURE(text);
-        const LogLine line = parse_can_line(text);
+        const TrafficLine line = parse_can_line(text);
         CHECK(line.problem == "");
         CHECK(line.kind == Kind::data);
         CHECK(line.frame == deadbeef);
@@ -73,7 +73,7 @@ TEST_CASE("times are microseconds since 1970, or since the start of the recordin
 
 TEST_CASE("identifiers of 29 bits have eight digits, however small they are")
 {
-    const LogLine compact = parse_can_line("(1436509052.249713) can0 00004210#01");
+    const TrafficLine compact = parse_can_line("(1436509052.249713) can0 00004210#01");
     CHECK(compact.frame == CanFrame{.id = 0x4210, .extended = true, .len = 1, .data = {1}});
     CHECK(parse_can_line("  can0  00004210   [1]  01").frame == compact.frame);
     CHECK(parse_can_line("can0 00000123#").frame.extended);
@@ -90,14 +90,14 @@ TEST_CASE("what is no data frame is told by its name")
     CHECK(parse_can_line("can0 123##1DEADBEEF").kind == Kind::fd);
     CHECK(parse_can_line("can0 123##0").kind == Kind::fd);
     CHECK(parse_can_line("  can0  123  [04]  DE AD BE EF").kind == Kind::fd);
-    const LogLine error = parse_can_line("can0 20000044#000C000000000000");
+    const TrafficLine error = parse_can_line("can0 20000044#000C000000000000");
     CHECK(error.kind == Kind::error);
     CHECK(error_text(error.frame.id) == "controller problem, bus off");
     CHECK(error_text(0) == "unknown");
     CHECK(parse_can_line("  can0  20000004   [8]  00 04 00 00 00 00 00 00   ERRORFRAME").kind == Kind::error);
     for (const std::string_view nothing : {"", "   ", "# a comment", "\tcontroller-problem{rx-error-warning}"})
         CHECK(parse_can_line(nothing).kind == Kind::nothing);
-    const LogLine drops = parse_can_line("DROPCOUNT: dropped 3 CAN frames on 'can0' socket (total drops 17)");
+    const TrafficLine drops = parse_can_line("DROPCOUNT: dropped 3 CAN frames on 'can0' socket (total drops 17)");
     CHECK(drops.kind == Kind::nothing);
     CHECK(drops.drops == 17);
 }
@@ -143,7 +143,7 @@ TEST_CASE("what is no line of candump is refused, with a reason")
              "\x1b[999999999999999 can0 123#",
          }) {
         CAPTURE(text);
-        const LogLine line = parse_can_line(text);
+        const TrafficLine line = parse_can_line(text);
         CHECK(line.kind == Kind::bad);
         CHECK(!line.problem.empty());
     }
@@ -165,7 +165,7 @@ TEST_CASE("bytes of a serial line are read in any common notation")
     CHECK(bytes_of("1436509052.249713 A5 40 90 08") == all);
     CHECK(bytes_of("(012.5) /dev/ttyUSB0 RX A5 40 90 08") == all);
 
-    const LogLine line = parse_serial_line("(012.5) /dev/ttyUSB0 > A5");
+    const TrafficLine line = parse_serial_line("(012.5) /dev/ttyUSB0 > A5");
     CHECK(line.written);
     CHECK(line.interface == "/dev/ttyUSB0");
     CHECK(line.time_us == 12'500'000);
@@ -181,7 +181,7 @@ TEST_CASE("what are no bytes is refused, with a reason")
     for (const std::string_view text :
         {"A", "A5 4", "hello", "> ", "(1.5)", "(nonsense) A5", "A5 xx", "can0 123#DEADBEEF", ",", "A5\x02"}) {
         CAPTURE(text);
-        const LogLine line = parse_serial_line(text);
+        const TrafficLine line = parse_serial_line(text);
         CHECK(line.kind == Kind::bad);
         CHECK(!line.problem.empty());
     }
