@@ -255,7 +255,7 @@ int Replay::run(Duration after)
         const auto step = time_.take(next->at_us);
         if (step.cut > Duration{})
             fmt::print(stderr, "{}:{}: a gap of {} s, played as {} s\n", *next->log, next->number,
-                time_text((step.cut + longest_silence).count()), time_text(Duration{longest_gap}.count()));
+                time_text((step.cut + longest_silence).count()), time_text(Duration{longest_silence}.count()));
         if (step.now > now_) {
             if (fed) turn(now_);
             run_until(step.now);

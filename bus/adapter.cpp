@@ -6,11 +6,6 @@
 #include <fmt/format.h>
 
 namespace batgw::bus {
-namespace {
-
-bool can_send(BusState s) { return s == BusState::active || s == BusState::warning || s == BusState::passive; }
-
-}  // namespace
 
 Adapter::Adapter(event_base* base, const BusSpec& spec, const PortName& port, SerialLine line, BusListener& listener, BusLog& log,
     BusClock& clock, const SystemTree& tree)

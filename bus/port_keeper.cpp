@@ -9,13 +9,13 @@
 namespace batgw::bus {
 namespace {
 
-struct Order {
+struct PortOrder {
     int close;  // this, and look again
 };
 
-class Keeper {
+class PortWatch {
 public:
-    Keeper(const PortKeeper::Setup& setup, Fd fd) : setup_{setup}, fd_{std::move(fd)} {}
+    PortWatch(const PortKeeper::Setup& setup, Fd fd) : setup_{setup}, fd_{std::move(fd)} {}
 
     void run()
     {
@@ -30,7 +30,7 @@ private:
     bool obey()
     {
         for (;;) {
-            Order order{};
+            PortOrder order{};
             const int got = get_message(fd_.get(), order);
             if (got <= 0) return got == 0;
             close_line(Fd{order.close});
@@ -75,7 +75,7 @@ private:
 
 }  // namespace
 
-PortKeeper::PortKeeper(Setup setup) : helper_{[s = std::move(setup)](Fd fd) { Keeper{s, std::move(fd)}.run(); }} {}
+PortKeeper::PortKeeper(Setup setup) : helper_{[s = std::move(setup)](Fd fd) { PortWatch{s, std::move(fd)}.run(); }} {}
 
 PortKeeper::~PortKeeper()
 {
@@ -91,7 +91,7 @@ bool PortKeeper::next(PortReport& report) { return get_message(helper_.fd(), rep
 
 void PortKeeper::lost(Fd line)
 {
-    if (put_message(helper_.fd(), Order{line.get()})) line.release();
+    if (put_message(helper_.fd(), PortOrder{line.get()})) line.release();
 }
 
 }  // namespace batgw::bus

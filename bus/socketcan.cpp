@@ -19,8 +19,6 @@ can_filter filter(std::uint32_t id, bool extended)
         .can_mask = (extended ? CAN_EFF_MASK : CAN_SFF_MASK) | CAN_EFF_FLAG | CAN_RTR_FLAG};
 }
 
-bool can_send(BusState state) { return state == BusState::active || state == BusState::warning || state == BusState::passive; }
-
 // strerror without its shared buffer.
 std::string words(int error) { return std::error_code{error, std::generic_category()}.message(); }
 

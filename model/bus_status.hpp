@@ -18,6 +18,7 @@ constexpr std::string_view to_string(BusState s)
     constexpr std::array<std::string_view, 6> names{"missing", "stopped", "active", "warning", "passive", "bus_off"};
     return names[static_cast<std::size_t>(s)];
 }
+constexpr bool can_send(BusState s) { return s == BusState::active || s == BusState::warning || s == BusState::passive; }
 
 struct BusCounters {                       // since start, SAFE-261
     std::uint64_t received = 0, sent = 0;  // frames; of a serial line: bytes

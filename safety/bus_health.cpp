@@ -23,7 +23,7 @@ BusHealth::Result BusHealth::update(
     watch_foreign(traffic.own_ids, tx.ever_sent, opened, now);
 
     Result r;
-    r.up = status.state == BusState::active || status.state == BusState::warning || status.state == BusState::passive;
+    r.up = can_send(status.state);
     r.dead = tx.dead;
     add_drops(status, r);
     add_bus_state(status, r, now);
