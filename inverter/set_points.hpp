@@ -22,7 +22,8 @@ inline std::optional<WindowSteps> window_steps(const Verdict& v, Voltage margin,
     if (!v.voltage_max || !v.voltage_min) return std::nullopt;
     const std::int64_t own_max = v.voltage_max->down_in(step_milli);
     const Voltage upper = v.voltage_max_asked ? *v.voltage_max : *v.voltage_max - margin;
-    const WindowSteps inside{upper.down_in(step_milli), (*v.voltage_min + margin).up_in(step_milli), own_max};
+    const Voltage lower = v.voltage_min_asked ? *v.voltage_min : *v.voltage_min + margin;
+    const WindowSteps inside{upper.down_in(step_milli), lower.up_in(step_milli), own_max};
     const WindowSteps whole{own_max, v.voltage_min->up_in(step_milli), own_max};
     if (!whole.sane()) return std::nullopt;
     return inside.sane() ? inside : whole;

@@ -168,8 +168,8 @@ struct Verdict {
     Waiting waiting = Waiting::bus;  // what start-up or closing waits for
     Grant charge, discharge;
     std::optional<Voltage> voltage_max,
-        voltage_min;                 // set points for the inverter, driver margin not applied; held while blocked
-    bool voltage_max_asked = false;  // the upper one is what the battery itself asks for: no margin (SAFE-114)
+        voltage_min;  // set points for the inverter, driver margin not applied; held while blocked
+    bool voltage_max_asked = false, voltage_min_asked = false;  // what the battery itself asks for: no margin (SAFE-114)
     PackFacts pack;
 
     bool battery_link = false;     // alive by SAFE-170

@@ -190,17 +190,21 @@ void Judge::set_voltages(const Round& r)
         upper = std::min(*upper, config_.cell.target * n);
         lower = std::max(*lower, config_.cell.cutoff * n);
     }
-    bool asked = false;
+    bool upper_asked = false, lower_asked = false;
     const BatteryState& b = r.pack->state;
     if (const auto wanted = b.charge_voltage_wanted.fresh(r.now); wanted && upper && *wanted > Voltage{} && *wanted <= *upper) {
         upper = wanted;
-        asked = true;
+        upper_asked = true;
     }
-    if (const auto wanted = b.discharge_voltage_wanted.fresh(r.now); wanted && lower && *wanted > *lower) lower = wanted;
+    if (const auto wanted = b.discharge_voltage_wanted.fresh(r.now); wanted && lower && *wanted >= *lower) {
+        lower = wanted;
+        lower_asked = true;
+    }
     if (!upper || !lower || *lower >= *upper) return;
     verdict_.voltage_max = upper;
     verdict_.voltage_min = lower;
-    verdict_.voltage_max_asked = asked;
+    verdict_.voltage_max_asked = upper_asked;
+    verdict_.voltage_min_asked = lower_asked;
 }
 
 }  // namespace batgw

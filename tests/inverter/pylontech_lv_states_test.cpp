@@ -319,6 +319,11 @@ TEST_CASE("pylontech_lv: the voltage window: margin once, safe rounding, held wh
     l = shown(h);
     CHECK(near(l.cvl, 57.0));
     CHECK(near(l.dvl, 48.1));
+    h.verdict.voltage_min_asked = true;
+    l = shown(h);
+    CHECK(near(l.cvl, 57.0));
+    CHECK(near(l.dvl, 47.9));
+    h.verdict.voltage_min_asked = false;
     h.verdict.voltage_max.reset();
     CHECK(near(shown(h).cvl, 57.0));
     h.verdict.voltage_max = 40_V;  // upside down: the last one stands

@@ -587,6 +587,7 @@ TEST_CASE("set points: target and cut-off times cells, within the pack's and the
     REQUIRE(house.verdict().voltage_max == 420_V);  // 120 times 3.500 V
     REQUIRE(house.verdict().voltage_min == 360_V);  // 120 times 3.000 V
     REQUIRE_FALSE(house.verdict().voltage_max_asked);
+    REQUIRE_FALSE(house.verdict().voltage_min_asked);
     House narrow;
     narrow.facts.voltage_max = 415_V;
     narrow.battery.voltage_min = 370_V;
@@ -612,11 +613,13 @@ TEST_CASE("set points: target and cut-off times cells, within the pack's and the
     house.step();
     REQUIRE(house.verdict().voltage_max == 418_V);
     REQUIRE(house.verdict().voltage_max_asked);
+    REQUIRE(house.verdict().voltage_min_asked);
     REQUIRE(house.verdict().voltage_min == 365_V);
     wanted = 421_V;  // asks for more than there may be
     house.step();
     REQUIRE(house.verdict().voltage_max == 420_V);
     REQUIRE_FALSE(house.verdict().voltage_max_asked);
+    REQUIRE(house.verdict().voltage_min_asked);
     wanted = 417_V;
     house.step();
     house.state.reported.push_back({.level = FaultClass::block, .direction = Direction::both, .code = {"x"}});

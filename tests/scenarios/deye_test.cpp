@@ -33,6 +33,7 @@ TEST_CASE("deye house: starts by itself, sends the tower nothing, and serves its
     CHECK(w.verdict().discharge.power() == 6_kW);
     CHECK(w.verdict().voltage_max == 57.6_V);  // as the tower asks
     CHECK(w.verdict().voltage_max_asked);
+    CHECK(w.verdict().voltage_min_asked);
     CHECK(w.verdict().voltage_min == 48_V);
     CHECK(w.bridge.battery().modules.size() == 2);
     w.run(10min);
