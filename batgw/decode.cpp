@@ -94,6 +94,8 @@ public:
           options_{options},
           listener_{protocol, options.options},
           traffic_{protocol, listener_.inverter_config()},
+          heard_finder_{protocol.battery != nullptr ? protocol.battery->find_telegram : nullptr},
+          written_finder_{heard_finder_},
           stamps_{options.delta}
     {}
     int run();
@@ -109,6 +111,8 @@ private:
     mqtt::Json json_head(const TrafficLine& line) const;
     void write_changes(mqtt::Json& json);
     std::string changes_text();
+    void write_telegram(mqtt::Json& json, const FoundTelegram& telegram) const;
+    std::string telegram_text(const FoundTelegram& telegram) const;
     void summarise() const;
     int status() const;
 
@@ -116,6 +120,7 @@ private:
     const DecodeOptions& options_;
     Listener listener_;
     Traffic traffic_;
+    TelegramFinder heard_finder_, written_finder_;
     SteadyStamps stamps_;
     PlayedTime played_{longest_gap};
     std::int64_t untimed_us_ = 0;
@@ -233,12 +238,15 @@ void Decoder::on_bytes(const TrafficLine& line)
         heard = listener_.on_bytes(line.bytes(), now);
     ++counts_.frames;
     for (std::size_t i = 0; i < heard_count; ++i) counts_.heard[i] += heard[i];
+    const auto& telegrams = (line.written ? written_finder_ : heard_finder_).take(line.bytes());
     if (options_.json) {
         mqtt::Json json = json_head(line);
         json.key("written").boolean(line.written).key("data").string(hex_text(line.bytes(), "")).key("heard").open('{');
         for (std::size_t i = 0; i < heard_count; ++i)
             if (heard[i] > 0) json.key(to_string(static_cast<Heard>(i))).integer(heard[i]);
-        write_changes(json.close('}'));
+        json.close('}').key("telegrams").open('[');
+        for (const FoundTelegram& t : telegrams) write_telegram(json, t);
+        write_changes(json.close(']'));
         fmt::print("{}\n", json.close('}').text());
         return;
     }
@@ -246,7 +254,31 @@ void Decoder::on_bytes(const TrafficLine& line)
     for (std::size_t i = 0; i < heard_count; ++i)
         if (heard[i] > 0 && static_cast<Heard>(i) != Heard::used)
             text += fmt::format(" [{}{}]", to_string(static_cast<Heard>(i)), heard[i] > 1 ? fmt::format(" {}", heard[i]) : "");
+    for (const FoundTelegram& t : telegrams) text += telegram_text(t);
     fmt::print("{}{}\n", text, changes_text());
+}
+
+void Decoder::write_telegram(mqtt::Json& json, const FoundTelegram& telegram) const
+{
+    const MessageView* const message = find_message(protocol_.messages(), telegram.frame);
+    json.open('{').key("id").string(fmt::format("{:02X}", telegram.frame.id)).key("to_device").boolean(telegram.to_device);
+    json.key("message");
+    if (message != nullptr)
+        json.string(message->name);
+    else
+        json.null();
+    if (message != nullptr && !telegram.to_device) write_signals(*message, telegram.frame, json.key("signals"));
+    json.close('}');
+}
+
+// " totals: voltage 52.8 V, ...". A question has a name and no content.
+std::string Decoder::telegram_text(const FoundTelegram& telegram) const
+{
+    const MessageView* const message = find_message(protocol_.messages(), telegram.frame);
+    if (message == nullptr) return fmt::format(" [unknown] {:02X}", telegram.frame.id);
+    if (telegram.to_device) return fmt::format(" {}?", message->name);
+    const std::string signals = signals_text(*message, telegram.frame);
+    return fmt::format(" {}{}{}", message->name, signals.empty() ? "" : ": ", signals);
 }
 
 // Remote, error and FD frames are no data: named and counted.

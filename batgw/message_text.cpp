@@ -84,6 +84,21 @@ void write_signals(const MessageView& message, const CanFrame& frame, mqtt::Json
     json.close('}');
 }
 
+const std::vector<FoundTelegram>& TelegramFinder::take(std::span<const std::uint8_t> piece)
+{
+    found_.clear();
+    if (find_ == nullptr) return found_;
+    rest_.insert(rest_.end(), piece.begin(), piece.end());
+    std::span<const std::uint8_t> left{rest_};
+    while (const auto one = find_(left)) {
+        found_.push_back(*one);
+        left = left.subspan(one->end);
+    }
+    left = left.last(std::min(left.size(), Telegram{}.data.size()));
+    rest_ = std::vector<std::uint8_t>(left.begin(), left.end());
+    return found_;
+}
+
 std::string hex_text(std::span<const std::uint8_t> bytes, std::string_view between)
 {
     return fmt::format("{:02X}", fmt::join(bytes, between));

@@ -78,13 +78,16 @@ public:
     void sent(const Telegram& telegram, Instant now)
     {
         if (options_.no_frames) return;
+        const MessageView* const message = find_message(battery_.messages(), {.id = telegram.id});
         if (options_.json) {
             mqtt::Json json = head(now, "send");
             json.key("to").string("battery").key("data").string(hex_text(telegram.bytes(), ""));
+            if (message != nullptr) json.key("message").string(message->name);
             fmt::print("{}\n", json.close('}').text());
             return;
         }
-        fmt::print("({}) send battery {}\n", stamp(now), hex_text(telegram.bytes(), " "));
+        fmt::print("({}) send battery {}{}{}\n", stamp(now), hex_text(telegram.bytes(), " "), message != nullptr ? " " : "",
+            message != nullptr ? message->name : "");
     }
 
     // A frame of ours, going this way?

@@ -204,6 +204,13 @@ struct InverterValue {
     std::optional<std::int64_t> (*milli)(const InverterState&, Instant now);
 };
 
+// A whole telegram in bytes of a serial line.
+struct FoundTelegram {
+    CanFrame frame;          // its content under the identifier that `messages` declares
+    std::size_t end = 0;     // where the bytes behind it begin
+    bool to_device = false;  // a question or an order, not an answer
+};
+
 struct BatteryDriverInfo {
     std::string_view name;               // as written in the configuration
     std::string_view models;             // what it is for, one line
@@ -219,6 +226,8 @@ struct BatteryDriverInfo {
     std::span<const BatteryValue> values;
     // Keys of the per-cell and per-sensor value topics: "cell" gives battery/cell0/voltage. Empty: none.
     std::string_view cell_key, sensor_key;
+    // Of serial protocols, for those who read logs: the first whole and sound telegram. Null: nobody has written it.
+    std::optional<FoundTelegram> (*find_telegram)(std::span<const std::uint8_t>) = nullptr;
 };
 
 // Options that do not go together: the one to blame, what is wrong with it ("is ..."), what would do.
