@@ -25,6 +25,15 @@ Telegram make_frame(std::uint8_t address, const CanFrame& data)
     return t;
 }
 
+std::optional<FoundTelegram> find_frame(std::span<const std::uint8_t> bytes)
+{
+    Scanner scanner;
+    for (std::size_t i = 0; i < bytes.size(); ++i)
+        if (scanner.push(bytes[i]) == Scanner::Outcome::frame)
+            return FoundTelegram{.frame = scanner.data(), .end = i + 1, .to_device = is_host(scanner.address())};
+    return std::nullopt;
+}
+
 Scanner::Outcome Scanner::push(std::uint8_t byte)
 {
     bytes_[size_++] = byte;

@@ -8,12 +8,16 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <span>
 
 namespace batgw::daly {
 
 // As it is on the wire: 13 bytes. `data`: the command as its identifier and the eight bytes, so that the declared signals apply.
 Telegram make_frame(std::uint8_t address, const CanFrame& data);
+
+// The first frame in these bytes, of board or host; for those who read logs.
+std::optional<FoundTelegram> find_frame(std::span<const std::uint8_t> bytes);
 
 // Addresses a host may use; a frame that carries one is no answer but our own request, heard again.
 constexpr bool is_host(std::uint8_t address)

@@ -1,6 +1,7 @@
 // Daly BMS boards of the older kind ("A5" protocol, until about 2023) on UART or RS485, 9600 bit/s, 8N1. The host asks, the board
 // answers. Layout and sources: daly_layout.hpp and docs/protocols/daly-uart.md. Never tried on a real board by us.
 #include "battery/daly_driver.hpp"
+#include "battery/daly_frame.hpp"
 #include "battery/daly_layout.hpp"
 #include "battery/values.hpp"
 #include "model/driver.hpp"
@@ -128,6 +129,7 @@ const BatteryDriverInfo daly_uart_driver{
     .values = daly::values,
     .cell_key = "cell",
     .sensor_key = "temp",
+    .find_telegram = daly::find_frame,
 };
 
 }  // namespace batgw

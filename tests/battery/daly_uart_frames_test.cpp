@@ -364,3 +364,21 @@ TEST_CASE("of two readings in a row the worse one counts for limits")
     b.read(telegram("92 4B 01 41 01 00 00 00 00"));
     CHECK(b.state().temperature_max.fresh(b.now) == 35_degC);
 }
+
+TEST_CASE("for those who read logs: the first whole frame, whose it is, and where it ends")
+{
+    const Bytes log = bytes("00 A5 01 A5 40 90 08 00 00 00 00 00 00 00 00 7D A5 01 90 08 02 10 00 00 75 30 01 F4 EA A5 01");
+    std::span<const std::uint8_t> rest{log};
+    const auto question = find_battery_driver("daly-uart")->find_telegram(rest);
+    REQUIRE(question);
+    CHECK(question->to_device);
+    CHECK(question->frame.id == 0x90);
+    CHECK(question->end == 16);
+    rest = rest.subspan(question->end);
+    const auto answer = find_battery_driver("daly-uart")->find_telegram(rest);
+    REQUIRE(answer);
+    CHECK_FALSE(answer->to_device);
+    CHECK(daly::voltage(answer->frame) == 52.8_V);
+    CHECK(answer->end == 13);
+    CHECK_FALSE(find_battery_driver("daly-uart")->find_telegram(rest.subspan(answer->end)));
+}

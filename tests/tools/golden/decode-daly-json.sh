@@ -1,0 +1,1 @@
+batgw decode daly-uart --json daly.log | head -4

@@ -1,0 +1,1 @@
+batgw decode daly-uart daly.log

@@ -1,0 +1,1 @@
+batgw list daly-uart
