@@ -1,5 +1,6 @@
 // Answers of several frames: cells and temperatures as a whole or not at all.
 #include "battery/daly_stream.hpp"
+#include "model/chemistry.hpp"
 #include "tests/battery/daly_bench.hpp"
 
 #include <doctest/doctest.h>
@@ -304,4 +305,13 @@ TEST_CASE("a stream: what it takes, frame by frame")
     CHECK(take(0, 16, t + 603ms) == T::more);
     CHECK(take(16, 16, t + 603ms) == T::invalid);  // from 0 to 15
     CHECK(s.begun());
+}
+
+TEST_CASE("a pack that states no limits waits longer before it is given more")
+{
+    SafetyConfig safety = default_safety(Chemistry::lfp);
+    CHECK(safety.hold < 60s);
+    find_battery_driver("daly-uart")->adjust({}, safety);
+    CHECK(safety.hold == 60s);
+    CHECK(safety.increase_settle == 30s);
 }
