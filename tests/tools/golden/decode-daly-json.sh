@@ -1,1 +1,1 @@
-batgw decode daly-uart --json daly.log | head -4
+batgw decode daly-uart --json daly.log | sed -n 1,4p
