@@ -21,17 +21,17 @@ void CurrentSign::on_current(Current wire, Instant at)
     wire_at_ = at;
 }
 
-void CurrentSign::on_flow(std::int64_t flow, Instant at)
+void CurrentSign::on_flow(std::int64_t way, Instant at)
 {
     if (!wire_ || at - wire_at_ > belongs_together) return;
     const Current wire = *wire_;
     wire_.reset();  // one vote per sample
     // Flows and is idle: neither for nor against.
-    if (magnitude(wire) < least || flow == 0) {
+    if (magnitude(wire) < least || way == 0) {
         votes_ = 0;
         return;
     }
-    const bool charging = flow == 1;
+    const bool charging = way == 1;
     const Sign seen = (wire > Current{}) == charging ? Sign::charge_positive : Sign::discharge_positive;
     if (sign_ == Sign::undecided) return decide(seen, wire);
     against_ = seen == sign_ ? 0 : against_ + 1;

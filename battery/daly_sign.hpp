@@ -22,7 +22,7 @@ public:
     std::optional<Current> apply(Current wire) const;
     // A current as it came, then what 0x93 says: 0 idle, 1 charging, 2 discharging.
     void on_current(Current wire, Instant at);
-    void on_flow(std::int64_t flow, Instant at);
+    void on_flow(std::int64_t way, Instant at);
 
     Sign sign() const { return sign_; }
     bool is_auto() const { return auto_; }
