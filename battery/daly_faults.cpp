@@ -146,9 +146,9 @@ void report_findings(const Findings& findings, FixedVector<ReportedFault, 16>& r
     if (findings.asleep) reports.add(FaultClass::warn, Direction::none, "asleep");
     if (findings.sign_contradicted) reports.add(FaultClass::warn, Direction::none, "current_sign_wrong");
     if (findings.sign == Sign::undecided) reports.add(FaultClass::warn, Direction::none, "current_sign_unknown");
-    const bool discharge = findings.sign == Sign::discharge_positive;
+    const bool upwards = findings.sign == Sign::discharge_positive;
     if (findings.sign_found)
-        reports.add(FaultClass::info, Direction::none, discharge ? "sign:discharge_positive" : "sign:charge_positive");
+        reports.add(FaultClass::info, Direction::none, upwards ? "sign:discharge_positive" : "sign:charge_positive");
     if (findings.cells_refused) reports.add(FaultClass::warn, Direction::none, "cells_disagree");
     reports.write(reported);
 }

@@ -64,8 +64,8 @@ void Switches::react_closing(Instant at, BatteryState& state)
 {
     const bool said = !charge_.tell && !discharge_.tell;
     if (!said || agreeing_ < 2 || all_off()) return;
-    const bool both = charge_.is_on && discharge_.is_on;
-    if (both || at - since_ >= settle_for_one) go(Step::closed, at, state);
+    const bool both_on = charge_.is_on && discharge_.is_on;
+    if (both_on || at - since_ >= settle_for_one) go(Step::closed, at, state);
 }
 
 // Not blindly: 0x93 was asked after the last order and says that it did nothing.
