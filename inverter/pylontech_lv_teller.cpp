@@ -104,11 +104,11 @@ void Teller::look_at_sensors(const BatteryState& b, Instant now)
 
 void Teller::look_at_modules(const InverterView& view)
 {
-    const auto& modules = view.battery.modules;
-    const auto told = static_cast<std::int64_t>(modules.size());
+    const auto& listed = view.battery.modules;
+    const auto told = static_cast<std::int64_t>(listed.size());
     const std::int64_t all = options_.modules > 0 ? options_.modules : std::max<std::int64_t>(told, 1);
     const auto off = [&](const Reading<bool> Module::*which) {
-        return std::min<std::int64_t>(all, std::count_if(modules.begin(), modules.end(), [which](const Module& m) {
+        return std::min<std::int64_t>(all, std::count_if(listed.begin(), listed.end(), [which](const Module& m) {
             const auto on = (m.*which).last();
             return on && !*on;
         }));
@@ -125,17 +125,17 @@ void Teller::look_at_modules(const InverterView& view)
 void Teller::look_at_requests(const InverterView& view, Instant now)
 {
     const bool charge = told_.limits.charge > 0;
-    const auto soc = view.battery.soc.fresh(now);
-    if (!soc || *soc >= options_.force_soc + force_hysteresis)
+    const auto level = view.battery.soc.fresh(now);
+    if (!level || *level >= options_.force_soc + force_hysteresis)
         forcing_ = false;
-    else if (*soc <= options_.force_soc)
+    else if (*level <= options_.force_soc)
         forcing_ = true;
     const bool wanted = options_.force_soc > Percent{} && charge;
     const auto asked = [&](const Reading<bool>& wish) {
         return charge && options_.pass_requests && wish.fresh(now).value_or(false);
     };
     const auto& lowest = view.verdict.voltage_min;
-    if (!full_at_ || (soc && *soc >= full_enough)) full_at_ = now;
+    if (!full_at_ || (level && *level >= full_enough)) full_at_ = now;
     const bool days_over = options_.full_charge_after > Duration{} && now - *full_at_ >= options_.full_charge_after;
     told_.requests = {.charge_enable = charge,
         .discharge_enable = told_.limits.discharge > 0,

@@ -68,10 +68,10 @@ bool within(const Reading<Q>& r, Q low, Q high)
 
 bool current_plausible(const BatteryState& b, const PlausibleRange& range)
 {
-    constexpr Current most = 2000_A;  // no house battery; keeps what is computed with it far from overflow
+    constexpr Current highest = 2000_A;  // no house battery; keeps what is computed with it far from overflow
     const auto i = b.current.last();
     if (!i) return true;
-    if (*i > most || *i < -most) return false;
+    if (*i > highest || *i < -highest) return false;
     return !range.power_max || !b.voltage.last() || magnitude(*b.voltage.last() * *i) <= *range.power_max;
 }
 
