@@ -1,10 +1,11 @@
 // libmosquitto 2.0.11, as read in its source and tried:
-// - mosquitto_connect_async() does not wait when it is given a numeric address, but takes only the first of a name's addresses,
-// which
-//   is why names are resolved elsewhere.
+// - mosquitto_connect_async() does not wait when it is given a numeric address, but takes only the first of a name's addresses.
+//   Hence names are resolved elsewhere.
 // - A peer that goes away within the TLS handshake is no error to it: it asks to be called again for ever. Hence the look for the
-// end
-//   of the stream before each read, and the deadline.
+//   end of the stream before each read, and the deadline.
+// - With TLS it writes before the connection stands. Where that is refused at once, as on the loopback, the write takes the
+// socket's
+//   error away, and only the missing peer tells.
 // - A TLS handshake that has to wait for the socket to become writable goes on in mosquitto_loop_read(), not in _write().
 // - It would take in packets of 256 MB. Hence the small receive buffer and the count of bytes since the last whole packet.
 // - Its send queue has no bound. Hence one message at a time, and only when idle().
@@ -157,6 +158,12 @@ bool Connection::tcp_stands()
     if (::getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &size) != 0) error = errno;
     if (error != 0) {
         close(std::generic_category().message(error));
+        return false;
+    }
+    sockaddr_storage peer{};
+    size = sizeof peer;
+    if (::getpeername(fd, reinterpret_cast<sockaddr*>(&peer), &size) != 0) {
+        close("no connection: refused, or no way there");
         return false;
     }
     // Small buffers: what waits in them is out of our hands, and old when it arrives.

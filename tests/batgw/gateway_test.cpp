@@ -1,5 +1,6 @@
 // The loop itself: order of the start, watchdog, signals, full and flooded buses, time.
 #include "tests/batgw/live_house.hpp"
+#include "tests/support/sanitized.hpp"
 
 #include <doctest/doctest.h>
 
@@ -12,16 +13,30 @@
 namespace {
 thread_local bool watched = false;
 std::atomic<std::uint64_t> allocations{0};
+
+void count()
+{
+    if (watched) allocations.fetch_add(1, std::memory_order_relaxed);
+}
 }  // namespace
+
+#ifdef BATGW_SANITIZED
+// The sanitizers have these operators for themselves, and tell of every allocation who asks.
+extern "C" int __sanitizer_install_malloc_and_free_hooks(
+    void (*)(const volatile void*, std::size_t), void (*)(const volatile void*));
+const int hooks =
+    __sanitizer_install_malloc_and_free_hooks([](const volatile void*, std::size_t) { count(); }, [](const volatile void*) {});
+#else
 // noinline: else the compiler pairs `new` with `free` where it sees both, and warns.
 [[gnu::noinline]] void* operator new(std::size_t size)
 {
-    if (watched) allocations.fetch_add(1, std::memory_order_relaxed);
+    count();
     if (void* p = std::malloc(size)) return p;
     throw std::bad_alloc{};
 }
 [[gnu::noinline]] void operator delete(void* p) noexcept { std::free(p); }
 [[gnu::noinline]] void operator delete(void* p, std::size_t) noexcept { std::free(p); }
+#endif
 
 using namespace batgw;
 using namespace batgw::test;

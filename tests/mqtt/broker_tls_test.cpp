@@ -122,6 +122,9 @@ TEST_CASE("TLS: who is let in, and who is refused for which reason")
         config.tls.on = true;
         row.set(config.tls);
         gateways.push_back(std::make_unique<Gateway>(loop, config));
+        // Each begins in a turn of its own, as the only client of a program would: reading the system's authorities takes its
+        // time.
+        loop.until([] { return false; }, 50ms);
     }
     loop.until(
         [&] {
@@ -152,6 +155,18 @@ TEST_CASE("TLS: who is let in, and who is refused for which reason")
     // It speaks in earnest.
     CHECK(gateways[0]->until([&] { return gateways[0]->client->counters().sent > 15; }));
     CHECK(gateways[0]->stop());
+}
+
+TEST_CASE("TLS: a connection refused at once is none, so that the next address of a name gets its turn")
+{
+    Loop loop;
+    MqttConfig config = plain_config(free_port());
+    config.tls.on = true;
+    config.tls.verify = false;
+    Gateway gateway{loop, config};
+    REQUIRE(gateway.until([&] { return gateway.client->counters().failures >= 1; }));
+    CHECK(gateway.logged("no connection"));
+    CHECK_FALSE(gateway.logged("closed by the broker"));
 }
 
 // MQTT-071
