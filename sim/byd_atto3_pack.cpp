@@ -1,6 +1,7 @@
 #include "sim/byd_atto3_pack.hpp"
 
 #include "battery/byd_atto3_layout.hpp"
+#include "sim/pack_control.hpp"
 #include "sim/words.hpp"
 
 #include <algorithm>
@@ -464,31 +465,12 @@ bool BydAtto3Pack::do_length(const Words& w) { return set_length(w, lengths_); }
 
 bool BydAtto3Pack::do_cell(const Words& w)
 {
-    const auto which = w.size() == 3 ? number_of(w[1]) : std::nullopt;
-    if (!which || *which < 1 || *which > model_.cells()) return false;
-    const auto index = static_cast<unsigned>(*which) - 1;
-    if (w[2] == "off") {
-        model_.unpin_cell(index);
-        return true;
-    }
-    const auto volts = number_of(w[2]);
-    if (!volts || *volts < 0 || *volts > 5) return false;
-    model_.pin_cell(index, *volts);
-    return true;
+    return set_cell(w, 1, [this](std::size_t) -> PackModel& { return model_; });
 }
 
 bool BydAtto3Pack::do_temp(const Words& w)
 {
-    const auto celsius = w.size() == 2 || w.size() == 3 ? number_of(w.back()) : std::nullopt;
-    if (!celsius || *celsius < -40 || *celsius > 150) return false;
-    if (w.size() == 2) {
-        model_.set_temperature(*celsius);
-        return true;
-    }
-    const auto which = number_of(w[1]);
-    if (!which || *which < 1 || *which > model_.sensors()) return false;
-    model_.pin_sensor(static_cast<unsigned>(*which) - 1, *celsius);
-    return true;
+    return set_temperature(w, 1, [this](std::size_t) -> PackModel& { return model_; });
 }
 
 bool BydAtto3Pack::do_contactor(const Words& w)

@@ -2,6 +2,7 @@
 
 #include "battery/deye_alarms.hpp"
 #include "battery/deye_layout.hpp"
+#include "sim/pack_control.hpp"
 #include "sim/words.hpp"
 
 #include <algorithm>
@@ -582,33 +583,12 @@ bool DeyePack::do_length(const Words& w) { return set_length(w, lengths_); }
 
 bool DeyePack::do_cell(const Words& w)
 {
-    const auto which = w.size() == 3 ? number_of(w[1]) : std::nullopt;
-    if (!which || *which < 1 || *which > static_cast<double>(units_.size() * cells_)) return false;
-    const unsigned n = static_cast<unsigned>(*which) - 1;
-    PackModel& model = units_[n / cells_].model;
-    if (w[2] == "off") {
-        model.unpin_cell(n % cells_);
-        return true;
-    }
-    const auto volts = number_of(w[2]);
-    if (!volts || *volts < 0 || *volts > 5) return false;
-    model.pin_cell(n % cells_, *volts);
-    return true;
+    return set_cell(w, units_.size(), [this](std::size_t i) -> PackModel& { return units_[i].model; });
 }
 
 bool DeyePack::do_temp(const Words& w)
 {
-    const auto celsius = w.size() == 2 || w.size() == 3 ? number_of(w.back()) : std::nullopt;
-    if (!celsius || *celsius < -40 || *celsius > 150) return false;
-    if (w.size() == 2) {
-        for (Unit& u : units_) u.model.set_temperature(*celsius);
-        return true;
-    }
-    const auto which = number_of(w[1]);
-    if (!which || *which < 1 || *which > static_cast<double>(units_.size() * sensors)) return false;
-    const unsigned n = static_cast<unsigned>(*which) - 1;
-    units_[n / sensors].model.pin_sensor(n % sensors, *celsius);
-    return true;
+    return set_temperature(w, units_.size(), [this](std::size_t i) -> PackModel& { return units_[i].model; });
 }
 
 bool DeyePack::do_modules(const Words& w)
