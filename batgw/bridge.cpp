@@ -15,17 +15,19 @@ std::variant<TxPort, TelegramPort> way_out(const BatteryDriverInfo& battery)
     return TxPort{battery.sends};
 }
 
+// Coils of ours are no business of the battery's driver.
+ContactorMode commanded(ContactorMode mode) { return mode == ContactorMode::gpio ? ContactorMode::none : mode; }
+
 }  // namespace
 
 Bridge::Bridge(const Config& config, const BatteryDriverInfo& battery, const InverterDriverInfo& inverter, Instant start,
     const std::optional<OperatorState>& restored)
     : battery_info_{battery},
       inverter_traffic_{inverter.traffic(config.inverter)},
-      tick_{config.safety.tick},
       started_{start},
       battery_{battery.make({.config = config.battery,
           .ages = age_limits(config.safety, battery.profile),
-          .contactor_mode = config.safety.contactors.mode})},
+          .contactor_mode = commanded(config.safety.contactors.mode)})},
       inverter_{inverter.make(config.inverter)},
       operator_{config.battery},
       judge_{JudgeSetup{.safety = config.safety,
@@ -89,6 +91,12 @@ void Bridge::on_bus(Side side, const BusStatus& status, Instant)
     if (before == BusState::bus_off || before == BusState::missing || before == BusState::stopped) discard(side);
 }
 
+void Bridge::on_lines(const ContactorLines& lines)
+{
+    if (!lines.same_as(lines_)) dirty_ = true;
+    lines_ = lines;
+}
+
 CommandResult Bridge::on_command(const Command& command, Instant now)
 {
     dirty_ = true;
@@ -120,7 +128,6 @@ void Bridge::reconfigure(const Config& config, Instant now)
     operator_.reconfigure(config.battery);
     judge_.reconfigure(config.safety, config.battery, now);
     battery_->set_ages(age_limits(config.safety, battery_info_.profile));
-    tick_ = config.safety.tick;
     dirty_ = true;
 }
 
@@ -145,7 +152,6 @@ void Bridge::judge(Instant now)
     last_judged_ = now;
     judged_since_asked_ = true;
     dirty_ = false;
-    next_judgement_ = now + tick_;
     operator_.expire(now);
 
     const std::array packs{PackInputs{.state = battery_->state(), .facts = battery_->facts()}};
@@ -154,8 +160,10 @@ void Bridge::judge(Instant now)
     inputs_.operator_ = operator_.state();
     inputs_.battery_bus = bus_inputs(ports_[0], now);
     inputs_.inverter_bus = bus_inputs(ports_[1], now);
+    inputs_.lines = &lines_;
     judge_.evaluate(inputs_, now);
     inputs_.packs = {};
+    next_judgement_ = judge_.next_evaluation();
     std::visit([&](auto& out) { out.mute(verdict().mute_battery); }, port(Side::battery).out);
     std::visit([&](auto& out) { out.mute(verdict().mute_inverter); }, port(Side::inverter).out);
     // The inverter learns of a lower limit in the same turn; its driver ignores a call that brings nothing new.
@@ -179,12 +187,17 @@ BusInputs Bridge::bus_inputs(Port& p, Instant now)
         p.out);
 }
 
+ContactorOrder Bridge::driver_order() const
+{
+    return judge_.contactor_mode() == ContactorMode::gpio ? ContactorOrder::keep : verdict().contactors.order;
+}
+
 void Bridge::speak(Instant now)
 {
     Outbox out;
     if (now >= battery_wake_) {
         battery_wake_ = battery_->on_tick(
-            now, {.contactors = verdict().contactors.order, .inverter_current = inverter_->state().current.fresh(now)}, out);
+            now, {.contactors = driver_order(), .inverter_current = inverter_->state().current.fresh(now)}, out);
         queue(Side::battery, out, now);
     }
     if (now >= inverter_wake_) {

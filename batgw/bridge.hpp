@@ -5,6 +5,7 @@
 #include "model/bus_status.hpp"
 #include "model/command.hpp"
 #include "model/config.hpp"
+#include "model/contactor_lines.hpp"
 #include "model/driver.hpp"
 #include "model/snapshot.hpp"
 #include "safety/judge.hpp"
@@ -33,6 +34,8 @@ public:
     // Of a battery on a serial line: what was read, in the order it came.
     void on_bytes(std::span<const std::uint8_t> bytes, Instant received, Instant now);
     void on_bus(Side side, const BusStatus& status, Instant now);
+    // What the contactor lines read, at least every 100 ms (`gpio` mode).
+    void on_lines(const ContactorLines& lines);
     CommandResult on_command(const Command& command, Instant now);
     void outside_warnings(unsigned bits) { inputs_.outside_warnings = bits; }
     void clock_valid(bool valid) { inputs_.clock_valid = valid; }  // the wall clock is set; only shown
@@ -53,6 +56,8 @@ public:
     void discard(Side side);
 
     const Verdict& verdict() const { return judge_.verdict(); }
+    // What the coils are to do; nothing unless in `gpio` mode.
+    const Coils& coils() const { return verdict().contactors.coils; }
     const BatteryState& battery() const { return battery_->state(); }
     const InverterState& inverter() const { return inverter_->state(); }
     const OperatorState& operator_state() const { return operator_.state(); }
@@ -80,6 +85,7 @@ private:
     Port& port(Side side) { return ports_[static_cast<std::size_t>(side)]; }
     const Port& port(Side side) const { return ports_[static_cast<std::size_t>(side)]; }
     Text<24> closing_guard() const;
+    ContactorOrder driver_order() const;
     void judge(Instant now);
     void speak(Instant now);
     void queue(Side side, const Outbox& outbox, Instant now);
@@ -90,7 +96,6 @@ private:
 
     const BatteryDriverInfo& battery_info_;
     InverterTraffic inverter_traffic_;
-    Duration tick_;
     Instant started_;
     std::unique_ptr<BatteryDriver> battery_;
     std::unique_ptr<InverterDriver> inverter_;
@@ -98,6 +103,7 @@ private:
     Judge judge_;
     std::array<Port, 2> ports_;
     JudgeInputs inputs_;
+    ContactorLines lines_;
     bool dirty_ = true;  // something came in that the judge has not seen
     Instant next_judgement_{};
     Instant battery_wake_{}, inverter_wake_{};

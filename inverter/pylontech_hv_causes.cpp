@@ -105,6 +105,10 @@ constexpr std::array table{
     Row{FaultId::opened_by_itself,   always,              0,                       trouble::relay,              0},
     Row{FaultId::closed_by_itself,   always,              0,                       trouble::relay,              0},
     Row{FaultId::contactor_welded,   always,              0,                       trouble::relay,              0},
+    Row{FaultId::weld_suspected,     always,              0,                       trouble::relay,             0},
+    Row{FaultId::interlock_open,     always,              0,                       trouble::other,             other::safety},
+    Row{FaultId::emergency_stop,     always,              0,                       trouble::other,             other::safety},
+    Row{FaultId::gpio_lines,         always,              0,                       trouble::relay,             0},
     // What the battery says of itself, and what it is.
     Row{FaultId::bms_fault,          always,              0,                       trouble::other,              other::bmic},
     Row{FaultId::insulation,         always,              0,                       trouble::other,              other::safety},
@@ -119,6 +123,7 @@ constexpr std::array table{
     // A full or an empty battery and one that says "no" are no trouble: limit and mark tell.
     unshown(FaultId::soc_curve), unshown(FaultId::soc_low), unshown(FaultId::soc_high), unshown(FaultId::bms_denies),
     // For people, or about the inverter itself.
+    unshown(FaultId::contactor_wear), unshown(FaultId::precharge_unverified), unshown(FaultId::link_precharged),
     unshown(FaultId::inv_link_lost), unshown(FaultId::link_synthetic), unshown(FaultId::unverified_driver), unshown(FaultId::black_start),
     unshown(FaultId::bus_off), unshown(FaultId::bus_down), unshown(FaultId::tx_starved), unshown(FaultId::retained_command),
     unshown(FaultId::tls_unverified), unshown(FaultId::state_not_kept), unshown(FaultId::clock_invalid),

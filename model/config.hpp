@@ -149,6 +149,29 @@ struct SafetyConfig {
         bool auto_reclose = true;
         bool open_on_exit = true;
         bool link_synthetic = false;  // driver profile: WARN LINK_SYNTHETIC
+
+        // The rest is of mode `gpio`.
+        struct Gpio {  // offsets of the lines on their chip; empty: not wired
+            std::optional<unsigned> negative, precharge, positive, economiser, heartbeat;
+            std::optional<unsigned> negative_feedback, precharge_feedback, positive_feedback, interlock, emergency_stop;
+        } gpio;
+        Duration negative_time = 500ms, overlap = 1000ms, negative_delay = 100ms;
+        struct Precharge {
+            bool timer = false;            // by time alone (SAFE-147)
+            std::optional<Duration> time;  // then this one
+            Percent match = 3_pct;
+            Voltage match_min = 3_V, match_max = 15_V;
+            Duration hold = 100ms, min = 200ms, max = 5s;
+        } precharge;
+        Duration feedback = 200ms, interlock = 200ms, emergency_stop = 50ms;
+        struct Weld {
+            Percent decay = 10_pct;
+            Duration decay_time = 60s;
+            Current current = 2_A;
+        } weld;
+        bool inverter_feeds_link = false;  // the inverter may hold its DC link up by itself (SAFE-143, SAFE-156)
+        bool persistence_acknowledged = false;
+        unsigned heartbeat_hz = 10;
     } contactors;
     struct InverterLink {
         Duration lost = 60s;

@@ -68,6 +68,13 @@ constexpr bool covers(Direction set, Direction one)
     X(opened_by_itself, "OPENED_BY_ITSELF", "SAFE-161")                                                                          \
     X(closed_by_itself, "CLOSED_BY_ITSELF", "SAFE-161")                                                                          \
     X(contactor_welded, "CONTACTOR_WELDED", "SAFE-156")                                                                          \
+    X(weld_suspected, "WELD_SUSPECTED", "SAFE-156")                                                                              \
+    X(contactor_wear, "CONTACTOR_WEAR", "SAFE-154")                                                                              \
+    X(precharge_unverified, "PRECHARGE_UNVERIFIED", "SAFE-147")                                                                  \
+    X(link_precharged, "LINK_PRECHARGED", "SAFE-143")                                                                            \
+    X(interlock_open, "INTERLOCK_OPEN", "SAFE-148")                                                                              \
+    X(emergency_stop, "ESTOP", "SAFE-155")                                                                                       \
+    X(gpio_lines, "GPIO_LINES", "SAFE-159")                                                                                      \
     X(link_synthetic, "LINK_SYNTHETIC", "SAFE-161")                                                                              \
     X(unverified_driver, "UNVERIFIED_DRIVER", "SAFE-308")                                                                        \
     X(ignores_zero_limit, "IGNORES_ZERO_LIMIT", "SAFE-113")                                                                      \

@@ -1,6 +1,7 @@
 // What the judge decided. The only source of a limit, a set point, a permission (SAFE-001).
 #pragma once
 
+#include "model/contactor_lines.hpp"
 #include "model/fault.hpp"
 #include "model/fixed_vector.hpp"
 #include "model/time.hpp"
@@ -131,13 +132,18 @@ enum class Waiting : std::uint8_t {
     cooldown,
     lockout,
     cycle_limit,
-    inverter_ready
+    inverter_ready,
+    gpio_lines,
+    interlock,
+    link_voltage,
+    link_precharged,
+    open_verify
 };
 constexpr std::string_view to_string(Waiting w)
 {
-    constexpr std::array<std::string_view, 17> names{"nothing", "bus", "battery_listen", "battery_data", "battery_identity",
+    constexpr std::array<std::string_view, 22> names{"nothing", "bus", "battery_listen", "battery_data", "battery_identity",
         "battery_fault", "inverter", "boot_inhibit", "valid_time", "operator", "attempts", "permission", "current", "cooldown",
-        "lockout", "cycle_limit", "inverter_ready"};
+        "lockout", "cycle_limit", "inverter_ready", "gpio_lines", "interlock", "link_voltage", "link_precharged", "open_verify"};
     const auto i = static_cast<std::size_t>(w);
     return i < names.size() ? names[i] : "?";
 }
@@ -148,6 +154,7 @@ struct ContactorVerdict {
     unsigned attempts = 0;           // failed closings within the window
     unsigned opened_under_load = 0;  // since start
     bool power_allowed = false;      // closed by fresh feedback, or not ours to know (SAFE-161 (e))
+    Coils coils;                     // in `gpio` mode; else nothing
 };
 
 // Facts that do not change while running (SAFE-116). Unknown ones stay empty.

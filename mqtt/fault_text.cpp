@@ -54,7 +54,14 @@ std::string_view plain_words(FaultId id)
     case FaultId::contactor_not_open: return "contactors did not open";
     case FaultId::opened_by_itself: return "the battery opened its contactors";
     case FaultId::closed_by_itself: return "the battery closed its contactors unasked";
-    case FaultId::contactor_welded: return "contactor welded";
+    case FaultId::contactor_welded: return "contactor welded: the pack may still be live";
+    case FaultId::weld_suspected: return "contactor may be welded";
+    case FaultId::contactor_wear: return "contactors opened under load too often";
+    case FaultId::precharge_unverified: return "precharging by time, not measured";
+    case FaultId::link_precharged: return "voltage at the inverter before closing";
+    case FaultId::interlock_open: return "interlock open";
+    case FaultId::emergency_stop: return "emergency stop";
+    case FaultId::gpio_lines: return "contactor lines not usable";
     case FaultId::link_synthetic: return "the link voltage told to the battery is made up";
     case FaultId::unverified_driver: return "driver not verified well enough";
     case FaultId::ignores_zero_limit: return "the inverter ignores a zero limit";
@@ -110,6 +117,11 @@ std::string_view waiting_text(Waiting w)
     case Waiting::lockout: return "contactors locked out";
     case Waiting::cycle_limit: return "too many contactor cycles";
     case Waiting::inverter_ready: return "waiting for the inverter to get ready";
+    case Waiting::gpio_lines: return "waiting for the contactor lines";
+    case Waiting::interlock: return "interlock or emergency stop open";
+    case Waiting::link_voltage: return "waiting for the voltage at the inverter";
+    case Waiting::link_precharged: return "voltage at the inverter before closing";
+    case Waiting::open_verify: return "contactors not yet proven open";
     }
     return "";
 }

@@ -7,7 +7,7 @@
 
 namespace batgw {
 
-using Conditions = FixedVector<ActiveFault, 8>;
+using Conditions = FixedVector<ActiveFault, 12>;
 
 inline ActiveFault condition(FaultId id, FaultClass level, Direction direction, Device device)
 {

@@ -59,7 +59,8 @@ ContactorOutput ContactorMachine::evaluate(const ContactorInput& in, Instant now
     if (config_.mode == ContactorMode::none) return as_seen(in, now);
 
     const OpenCause causes = in.causes | (in.stop && config_.open_on_exit ? OpenCause::stop : OpenCause::none);
-    guard_ = guard(in, causes, state_ == ContactorState::precharge);
+    link_high_.update(in.link_high, now);
+    guard_ = guard(in, causes, state_ == ContactorState::precharge, now);
     guards_held_.update(guard_ == Waiting::nothing, now);
     update_requests(now);
     // One input may mean several steps: found closed at start with a reason to open.
@@ -80,7 +81,7 @@ ContactorOutput ContactorMachine::evaluate(const ContactorInput& in, Instant now
     out.waiting = waiting(now);
     out.faults = faults(in);
     out.close_wanted = requested_ || (state_ == ContactorState::open && may_close_unasked(now));
-    out.is_open = proven_open(in);
+    out.is_open = proven_open(in) && !in.link_doubtful;
     out.opening =
         state_ == ContactorState::opening || state_ == ContactorState::open_verify || state_ == ContactorState::emergency;
     stopping(in, now, out);
@@ -108,6 +109,12 @@ void ContactorMachine::step(const ContactorInput& in, OpenCause causes, Instant 
     if (any(causes & OpenCause::emergency) && state_ != ContactorState::emergency && !proven_out) {
         begin_opening(causes, now);
         go(ContactorState::emergency, now);
+    }
+    // SAFE-143, SAFE-156: the outputs are off, and that is all that can be done.
+    if (in.stuck && state_ != ContactorState::precharge && state_ != ContactorState::closed) {
+        locked_out_ = true;
+        itself_opened_ = itself_closed_ = false;
+        return go(ContactorState::lockout, now);
     }
     switch (state_) {
     case ContactorState::init: return step_init(in, now);
@@ -162,17 +169,22 @@ void ContactorMachine::step_precharge(const ContactorInput& in, OpenCause causes
         opened_for_ |= causes;  // one request, one attempt (SAFE-142): what had opened them before still has
         cooling_ = true;
         cooldown_until_ = now + config_.cooldown;
-        go(ContactorState::open_verify, now);
+        if (!in.carrying) return go(ContactorState::open_verify, now);
+        // Both mains of ours are closed already: as from CLOSED.
+        const OpenCause before = opened_for_;
+        begin_opening(causes, now);
+        opened_for_ |= before;
     } else if (closed(in) && in.phase == ContactorPhase::closed)
         go(ContactorState::closed, now);
     else if (in.close_failures != failures_seen_ || now - since_ >= config_.close_total)
-        close_failed(now);
+        close_failed(in, now);
 }
 
 // SAFE-146.
-void ContactorMachine::close_failed(Instant now)
+void ContactorMachine::close_failed(const ContactorInput& in, Instant now)
 {
     failures_.add(now);
+    close_problem_.assign(in.close_problem);
     if (failures_.within(config_.attempts_window, now) >= config_.attempts) locked_out_ = precharge_failed_ = true;
     cooling_ = true;
     cooldown_until_ = now + config_.cooldown;
@@ -181,7 +193,8 @@ void ContactorMachine::close_failed(Instant now)
 
 void ContactorMachine::step_closed(const ContactorInput& in, OpenCause causes, Instant now)
 {
-    if (feedback_wrong_.for_at_least(in.feedback_wrong, feedback_wrong_for, now)) feedback_tripped_ = true;
+    // Contacts of ours come with their own delay.
+    if (feedback_wrong_.for_at_least(in.feedback_wrong, gpio() ? Duration{} : feedback_wrong_for, now)) feedback_tripped_ = true;
     itself_closed_ = in.closed_by_itself;
     if (feedback_tripped_) causes |= OpenCause::trip;
     if (itself_closed_) causes |= OpenCause::battery;
@@ -274,7 +287,7 @@ void ContactorMachine::step_emergency(const ContactorInput& in, Instant now)
         return go(ContactorState::lockout, now);
     }
     if (open_ordered_ || listening(in)) return;
-    const bool connected = in.phase == ContactorPhase::closed;
+    const bool connected = in.phase == ContactorPhase::closed || in.carrying;
     if (connected && !breakable(in) && now - since_ < emergency_wait && !in.hurry) return;
     open_ordered_ = true;
     if (connected && (!in.current || magnitude(*in.current) > load)) ++opened_under_load_;
@@ -313,12 +326,14 @@ Waiting ContactorMachine::unasked(Instant now) const
 }
 
 // The guards of SAFE-141, in the order in which a person would look. While closing, precharge current flows and feedback moves.
-Waiting ContactorMachine::guard(const ContactorInput& in, OpenCause causes, bool closing) const
+Waiting ContactorMachine::guard(const ContactorInput& in, OpenCause causes, bool closing, Instant now) const
 {
     if (!in.bus_up) return Waiting::bus;
+    if (!in.lines_held) return Waiting::gpio_lines;
+    if (!in.loops_well) return Waiting::interlock;
     if (listening(in)) return Waiting::battery_listen;
-    if (!in.data_fresh || (in.gives_feedback && !in.feedback)) return Waiting::battery_data;
-    if (!closing && in.gives_feedback && in.feedback != ContactorFeedback::open) return Waiting::battery_data;
+    if (!in.data_fresh || (!gpio() && in.gives_feedback && !in.feedback)) return Waiting::battery_data;
+    if (!closing && !gpio() && in.gives_feedback && in.feedback != ContactorFeedback::open) return Waiting::battery_data;
     if (!in.identity_known) return Waiting::battery_identity;
     if (in.stop || any(causes & OpenCause::operator_)) return Waiting::operator_;
     if (any(causes & (OpenCause::inverter_link | OpenCause::black_start))) return Waiting::inverter;
@@ -329,7 +344,17 @@ Waiting ContactorMachine::guard(const ContactorInput& in, OpenCause causes, bool
     if (!closing && (!in.current || magnitude(*in.current) > load)) return Waiting::current;
     if (locked_out_) return Waiting::lockout;
     if (cooling_ && !closing) return Waiting::cooldown;
-    return Waiting::nothing;
+    return gpio() && !closing ? rest_guard(in, now) : Waiting::nothing;
+}
+
+// Of contactors of ours, before they begin to close.
+Waiting ContactorMachine::rest_guard(const ContactorInput& in, Instant now) const
+{
+    if (!proven_open(in)) return Waiting::open_verify;
+    if (!in.link_known) return Waiting::link_voltage;
+    // A person may confirm what cannot be told: a link that stays up is fed, or its contactors are welded.
+    const bool confirmed = requested_ && (!in.link_high || link_high_.elapsed(now) >= link_wait);
+    return (in.link_high || in.link_doubtful) && !confirmed ? Waiting::link_precharged : Waiting::nothing;
 }
 
 Waiting ContactorMachine::waiting(Instant now) const
@@ -372,9 +397,13 @@ ContactorState ContactorMachine::shown(const ContactorInput& in) const
     switch (state_) {
     case ContactorState::init: return in.silent_start && unknown ? ContactorState::unknown : state_;
     case ContactorState::open:
-    case ContactorState::closed:
-    case ContactorState::cooldown: return unknown ? ContactorState::unknown : state_;
+    case ContactorState::closed: return unknown ? ContactorState::unknown : state_;
+    case ContactorState::cooldown: return unknown && !gpio() ? ContactorState::unknown : state_;
     case ContactorState::precharge: return in.closing_step;
+    // Until the last of our coils is off.
+    case ContactorState::open_verify:
+        return gpio() && in.phase != ContactorPhase::settling && in.phase != ContactorPhase::open ? ContactorState::opening
+                                                                                                  : state_;
     default: return state_;
     }
 }
@@ -386,10 +415,13 @@ Conditions ContactorMachine::faults(const ContactorInput& in) const
         c.push_back(condition(id, level, level >= FaultClass::block ? Direction::both : Direction::none, Device::battery));
     };
     if (precharge_failed_) add(FaultId::precharge_failed, FaultClass::trip);
-    if (state_ == ContactorState::cooldown && cooling_) add(FaultId::close_failed, FaultClass::block);
+    if (state_ == ContactorState::cooldown && cooling_) {
+        add(FaultId::close_failed, FaultClass::block);
+        c.back().detail = close_problem_;
+    }
     if (feedback_tripped_)
         add(FaultId::contactor_feedback, FaultClass::trip);
-    else if (in.feedback_wrong)
+    else if (in.feedback_wrong && !gpio())
         add(FaultId::contactor_feedback, FaultClass::block);
     if (in.not_opening) add(FaultId::contactor_not_open, FaultClass::block);
     // Afterwards it only tells why they are open: a BLOCK that lasted until the next closing would forbid just that.
@@ -399,6 +431,15 @@ Conditions ContactorMachine::faults(const ContactorInput& in) const
         add(FaultId::opened_by_itself, FaultClass::warn);
     if (itself_closed_ || in.closed_by_itself) add(FaultId::closed_by_itself, FaultClass::block);
     if (config_.link_synthetic) add(FaultId::link_synthetic, FaultClass::warn);
+    if (gpio() && config_.precharge.timer) add(FaultId::precharge_unverified, FaultClass::warn);
+    if (state_ == ContactorState::open && in.link_high) add(FaultId::link_precharged, FaultClass::warn);
+    if (opened_under_load_ >= worn) {
+        add(FaultId::contactor_wear, FaultClass::warn);
+        c.back().has_value = true;
+        c.back().unit = Unit::count;
+        c.back().value_milli = std::int64_t{opened_under_load_} * 1000;
+        c.back().limit_milli = std::int64_t{opened_under_load_ >= worn_out ? worn_out : worn} * 1000;
+    }
     return c;
 }
 
@@ -415,9 +456,13 @@ void ContactorMachine::stopping(const ContactorInput& in, Instant now, Contactor
     const bool at_rest = state_ == ContactorState::init || state_ == ContactorState::open || state_ == ContactorState::cooldown ||
         state_ == ContactorState::lockout;
     const bool nothing_to_do = listening(in) || (at_rest && out.verdict.order == ContactorOrder::keep);
-    const bool enough = out.is_open || nothing_to_do || (in.hurry && in.feedback == ContactorFeedback::open);
+    // Coils of ours that are off can do no more; whether something is welded may take a minute to see.
+    const bool all_off = gpio() && (in.phase == ContactorPhase::settling || in.phase == ContactorPhase::open) &&
+        (state_ == ContactorState::open_verify || at_rest);
+    const bool enough = out.is_open || nothing_to_do || all_off || (in.hurry && in.feedback == ContactorFeedback::open);
     out.stop_done = enough || waited >= stop_limit;
-    out.maybe_closed = out.stop_done && in.feedback != ContactorFeedback::open && !(out.is_open && !in.gives_feedback);
+    out.maybe_closed =
+        out.stop_done && in.feedback != ContactorFeedback::open && !((out.is_open || all_off) && !in.gives_feedback && !in.stuck);
 }
 
 // `none` mode: not ours. Shown as reported, never ordered.

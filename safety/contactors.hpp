@@ -1,12 +1,13 @@
 // Main contactors: when they may close, how they open, what happens when they do not do as told (SAFE-140 to 161).
 //
 // The machine decides; an executor acts and reports its phase. In `bms_command` mode the executor is the battery driver, which
-// runs the pack's own precharge; coils on GPIO will be another one. In `none` mode the state is reported as seen.
+// runs the pack's own precharge, in `gpio` mode GpioContactors. In `none` mode the state is reported as seen.
 #pragma once
 
 #include "model/battery_state.hpp"
 #include "model/config.hpp"
 #include "model/driver.hpp"
+#include "model/text.hpp"
 #include "model/time.hpp"
 #include "model/verdict.hpp"
 #include "safety/conditions.hpp"
@@ -15,6 +16,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <optional>
+#include <string_view>
 
 namespace batgw {
 
@@ -55,6 +57,15 @@ struct ContactorInput {
     Instant current_at{};                       // when that sample was received
     bool opened_by_itself = false, closed_by_itself = false, feedback_wrong = false, silent_start = false, not_opening = false;
     unsigned close_failures = 0;
+
+    // Of coils of our own; GpioContactors::fill() sets these.
+    bool lines_held = true, loops_well = true;  // outputs and inputs are there; interlock and emergency stop are closed
+    bool carrying = false;                      // both mains are energised: a current may flow
+    bool stuck = false;                         // open is what they were told, and something says otherwise
+    bool link_known = true;                     // or not needed
+    bool link_high = false;                     // SAFE-143: the link is up although nothing was closed
+    bool link_doubtful = false;                 // SAFE-156: it stayed up after the last opening, and nobody can tell why
+    std::string_view close_problem{};           // of the last failed closing
 
     // Guards that the judge knows (SAFE-141).
     bool bus_up = false;            // both buses can send
@@ -102,6 +113,8 @@ public:
     static constexpr Duration stop_limit = 24s;                 // SAFE-217: 25 s, less the final zero frames
     static constexpr Current load = Current::from_milli(2000);  // SAFE-154
     static constexpr std::size_t reclose_per_hour = 3;          // SAFE-158
+    static constexpr Duration link_wait = 120s;                 // SAFE-143
+    static constexpr unsigned worn = 10, worn_out = 50;         // SAFE-154
 
 private:
     // Times of the last N happenings.
@@ -126,6 +139,7 @@ private:
         std::size_t next_ = 0, count_ = 0;
     };
 
+    bool gpio() const { return config_.mode == ContactorMode::gpio; }
     void step(const ContactorInput& in, OpenCause causes, Instant now);
     void step_init(const ContactorInput& in, Instant now);
     void step_open(const ContactorInput& in, Instant now);
@@ -140,7 +154,7 @@ private:
     void begin_closing(const ContactorInput& in, Instant now);
     void begin_opening(OpenCause causes, Instant now);
     void order_open(const ContactorInput& in, Instant now);
-    void close_failed(Instant now);
+    void close_failed(const ContactorInput& in, Instant now);
     void update_requests(Instant now);
     void update_current(const ContactorInput& in, Instant earliest);
     bool current_low() const { return low_since_ && low_until_ - *low_since_ >= config_.open_stable; }
@@ -149,7 +163,8 @@ private:
     bool may_close_unasked(Instant now) const;
     Waiting unasked(Instant now) const;
     bool went_closed(const ContactorInput& in) const;
-    Waiting guard(const ContactorInput& in, OpenCause causes, bool closing) const;
+    Waiting guard(const ContactorInput& in, OpenCause causes, bool closing, Instant now) const;
+    Waiting rest_guard(const ContactorInput& in, Instant now) const;
     Waiting waiting(Instant now) const;
     ContactorOrder order(const ContactorInput& in) const;
     ContactorState shown(const ContactorInput& in) const;
@@ -185,7 +200,8 @@ private:
     // What the pack did by itself.
     bool told_opened_ = false;                            // until the next closing
     bool itself_opened_ = false, itself_closed_ = false;  // until proven open
-    Held feedback_wrong_;
+    Held feedback_wrong_, link_high_;
+    Text<24> close_problem_;
     bool feedback_tripped_ = false;
 };
 

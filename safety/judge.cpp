@@ -53,7 +53,9 @@ Judge::Judge(const JudgeSetup& setup)
       signals_{setup.profile, 1},
       battery_link_{setup.start},
       inverter_link_{setup.start},
-      contactors_{contactor_rules(setup.safety, must_observe(setup)), setup.start}
+      contactors_{contactor_rules(setup.safety, must_observe(setup)), setup.start},
+      gpio_{setup.safety.contactors},
+      beat_{Duration{1s} / std::max(setup.safety.contactors.heartbeat_hz, 1U)}
 {
     verdict_.charge = verdict_.discharge = GrantWriter::nothing(Cause::link);
     note(EventType::start, "started", start_);
@@ -65,9 +67,11 @@ void Judge::reconfigure(const SafetyConfig& safety, const BatteryConfig& battery
 {
     // What may not change live is not taken, whatever the caller says (SAFE-242).
     const ContactorMode mode = config_.contactors.mode;
+    const auto gpio_lines = config_.contactors.gpio;
     const PackRules fixed = rules_;
     config_ = safety;
     config_.contactors.mode = mode;
+    config_.contactors.gpio = gpio_lines;
     rules_ = rules_of(battery);
     rules_.cells = fixed.cells;
     contactors_.reconfigure(contactor_rules(config_, observing_));
@@ -176,6 +180,10 @@ void Judge::judge_pack(Round& r)
     const auto feedback = battery.contactor.fresh(r.now);
     r.closed = profile_.states_contactor ? feedback == ContactorFeedback::closed : verdict_.contactors.power_allowed;
     r.open = profile_.states_contactor && feedback == ContactorFeedback::open;
+    if (gpio()) {
+        r.closed = verdict_.contactors.power_allowed;
+        r.open = r.open || is_open_;
+    }
 
     const auto number = [](const Reading<Count>& n) {
         return static_cast<std::uint16_t>(std::clamp<std::int64_t>(n.last().value_or(Count{}).milli() / 1000, 0, 0xFFFF));
@@ -256,12 +264,21 @@ OpenCause Judge::open_causes(const Round& r, const FaultEffect& effect) const
 
 void Judge::judge_contactors(Round& r)
 {
+    if (gpio()) look_at_lines(r);
     const FaultEffect effect = faults_.preview(r.now);
     ContactorInput in;
     if (r.pack != nullptr) {
         in = contactor_input(r.pack->state, profile_, r.now);
         const auto charge = r.pack->state.charge_allowed.fresh(r.now), discharge = r.pack->state.discharge_allowed.fresh(r.now);
         in.permitted = !profile_[SignalId::flags].provided || charge.value_or(false) || discharge.value_or(false);
+    }
+    // A battery's own switches must be closed before anything may be precharged through them, and while power flows.
+    const bool own_way = !gpio() || r.pack == nullptr || !profile_.states_contactor ||
+        r.pack->state.contactor.fresh(r.now) == ContactorFeedback::closed;
+    if (gpio()) {
+        gpio_.fill(in, r.now);
+        in.opened_by_itself = in.closed_by_itself = in.silent_start = in.not_opening = false;
+        if (contactors_.state() != ContactorState::closed) in.permitted = in.permitted && own_way;
     }
     in.bus_up = r.battery_bus.up && r.inverter_bus.up;
     in.data_fresh = r.signals.required_fresh;
@@ -272,7 +289,13 @@ void Judge::judge_contactors(Round& r)
     in.stop = r.in.stop_requested;
     in.hurry = r.in.stop_now;
     r.contactors = contactors_.evaluate(in, r.now);
-    if (r.pack == nullptr) r.contactors.verdict.power_allowed = false;
+    if (r.pack == nullptr || !own_way) r.contactors.verdict.power_allowed = false;
+    if (gpio()) {
+        const bool at_once = r.contactors.verdict.state == ContactorState::emergency || r.in.stop_now;
+        gpio_.obey(r.contactors.verdict.order, at_once, r.now);
+        r.contactors.verdict.coils = gpio_.coils(r.now);
+        beat(r);
+    }
     is_open_ = r.contactors.is_open;
     for (const ActiveFault& f : r.contactors.faults) faults_.report(f, f.level == FaultClass::block ? config_.hold : Duration{});
 }
@@ -286,6 +309,58 @@ void Judge::follow_start(Round& r)
     const bool all_there = valid && r.battery_bus.up && r.inverter_bus.up && r.identity_known && r.inverter_present;
     const bool faultless = !faults_.effect().blocks_all();
     if (battery_ready_ && all_there && faultless && !inhibited && r.contactors.verdict.power_allowed) started_ = true;
+}
+
+// The link is measured by the battery outside its contactors, or by the inverter at its terminals.
+BoxMeasurements Judge::measured_around_contactors(const Round& r) const
+{
+    BoxMeasurements m;
+    if (r.pack != nullptr) {
+        const BatteryState& b = r.pack->state;
+        m.pack = b.voltage.fresh(r.now);
+        m.current = b.current.fresh(r.now);
+        m.current_at = b.current.at();
+        m.link = b.link_voltage.fresh(r.now);
+        m.link_at = b.link_voltage.at();
+        const SignalProfile& current = profile_[SignalId::current];
+        m.current_is_fast = current.provided && current.period > Duration{} && current.period <= 100ms;
+    }
+    if (!m.link && r.in.inverter != nullptr && r.in.inverter->voltage.age(r.now) <= link_age) {
+        m.link = r.in.inverter->voltage.fresh(r.now);
+        m.link_at = r.in.inverter->voltage.at();
+    }
+    return m;
+}
+
+void Judge::look_at_lines(const Round& r)
+{
+    static constexpr ContactorLines none{};
+    gpio_.look(r.in.lines != nullptr ? *r.in.lines : none, measured_around_contactors(r), r.now);
+    for (const ActiveFault& f : gpio_.faults()) faults_.report(f, f.level == FaultClass::block ? config_.hold : Duration{});
+}
+
+// SAFE-213.
+void Judge::beat(Round& r)
+{
+    const ContactorState state = r.contactors.verdict.state;
+    const bool dead = state == ContactorState::emergency || state == ContactorState::lockout || stall_ == FaultClass::block ||
+        faults_.preview(r.now).worst >= FaultClass::emergency || verdict_.stopped;
+    const bool held = r.in.lines != nullptr && r.in.lines->held;
+    if (dead || !held || !config_.contactors.gpio.heartbeat)
+        beat_level_ = false;
+    else if (beat_.due(r.now))
+        beat_level_ = !beat_level_;
+    r.contactors.verdict.coils.heartbeat = beat_level_;
+}
+
+Instant Judge::next_evaluation() const
+{
+    const ContactorState state = contactors_.state();
+    const bool steady =
+        state != ContactorState::precharge && state != ContactorState::opening && state != ContactorState::emergency;
+    const bool moving = gpio() && (gpio_.moving() || !steady);
+    const Instant next = last_ + (moving ? std::min(config_.tick, contactor_tick) : config_.tick);
+    return gpio() && config_.contactors.gpio.heartbeat ? std::min(next, std::max(beat_.next(), last_ + 1ms)) : next;
 }
 
 }  // namespace batgw

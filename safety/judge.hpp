@@ -14,6 +14,7 @@
 #include "safety/contactors.hpp"
 #include "safety/cross_checks.hpp"
 #include "safety/fault_table.hpp"
+#include "safety/gpio_contactors.hpp"
 #include "safety/grants.hpp"
 #include "safety/limits.hpp"
 #include "safety/links.hpp"
@@ -62,6 +63,7 @@ struct JudgeInputs {
     std::span<const PackInputs> packs{};  // one today
     const InverterState* inverter = nullptr;
     BusInputs battery_bus, inverter_bus;
+    const ContactorLines* lines = nullptr;  // in `gpio` mode; null: not held
     OperatorState operator_{};
     bool stop_requested = false;
     bool stop_now = false;     // asked for again: no more waiting (SAFE-217)
@@ -76,6 +78,8 @@ public:
     // At least every 100 ms, and at once after anything came in (SAFE-004). `now` never goes back.
     const Verdict& evaluate(const JudgeInputs& in, Instant now);
     const Verdict& verdict() const { return verdict_; }
+    // When to evaluate again at the latest (SAFE-004, SAFE-140, SAFE-213).
+    Instant next_evaluation() const;
 
     // An operator asks for closed contactors. False: not now, and it is not kept (SAFE-142).
     bool request_close(Instant now);
@@ -106,6 +110,8 @@ public:
 
     static constexpr std::size_t event_capacity = 256;  // SAFE-047
     static constexpr Duration stall_over = 5s;
+    static constexpr Duration contactor_tick = 10ms;  // SAFE-140
+    static constexpr Duration link_age = 1s;          // SAFE-021, class ceiling: of an inverter nobody knows the period of
     // SAFE-217: 25 s, less the time until the next evaluation.
     static constexpr Duration stop_limit = 24900ms, stop_zero_frames = 1s;
     static constexpr Duration silence_after = 30s;  // SAFE-112
@@ -159,6 +165,10 @@ private:
     void judge_pack(Round& r);
     void judge_links(Round& r);
     void judge_contactors(Round& r);
+    bool gpio() const { return !observing_ && config_.contactors.mode == ContactorMode::gpio; }
+    BoxMeasurements measured_around_contactors(const Round& r) const;
+    void look_at_lines(const Round& r);
+    void beat(Round& r);
     OpenCause open_causes(const Round& r, const FaultEffect& effect) const;
     void follow_start(Round& r);
     void grant(const Round& r);
@@ -200,6 +210,9 @@ private:
     InverterLink inverter_link_;
     BlackStart black_start_;
     ContactorMachine contactors_;
+    GpioContactors gpio_;
+    Every beat_;
+    bool beat_level_ = false;
     Ramps charge_ramps_, discharge_ramps_;
 
     bool judged_ = false;

@@ -39,6 +39,9 @@ Cause cause_of(const ActiveFault& f)
     case FaultId::contactor_feedback:
     case FaultId::contactor_not_open:
     case FaultId::contactor_welded:
+    case FaultId::weld_suspected:
+    case FaultId::interlock_open:
+    case FaultId::gpio_lines:
     case FaultId::opened_by_itself:
     case FaultId::closed_by_itself: return Cause::contactor;
     default: return f.device == Device::inverter ? Cause::inverter : Cause::fault;

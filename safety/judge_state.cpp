@@ -34,6 +34,7 @@ void Judge::set_flags(const Round& r)
     v.first_cause = faults_.first_cause();
     v.contactors = r.contactors.verdict;
     if (observing_) v.contactors.order = ContactorOrder::keep;
+    if (stop_since_ && verdict_.stopped) v.contactors.coils = Coils{};
     v.pack = r.pack != nullptr ? r.pack->facts : PackFacts{};
     v.battery_link = r.battery_link.alive;
     v.inverter_link = r.inverter_link.alive;
@@ -101,6 +102,7 @@ GatewayState Judge::state_now(const Round& r) const
 Waiting Judge::waiting_now(const Round& r) const
 {
     if (!r.battery_bus.up || !r.inverter_bus.up) return Waiting::bus;
+    if (r.contactors.waiting == Waiting::gpio_lines || r.contactors.waiting == Waiting::interlock) return r.contactors.waiting;
     if (r.pack == nullptr || !r.pack->state.heard) return Waiting::battery_listen;
     if (!r.signals.required_fresh || !battery_ready_) return Waiting::battery_data;
     if (!r.identity_known) return Waiting::battery_identity;

@@ -1,0 +1,237 @@
+#include "house.hpp"
+
+#include <doctest/doctest.h>
+
+#include <optional>
+#include <vector>
+
+using namespace batgw;
+using namespace batgw::test;
+
+namespace {
+
+// The made-up house, with contactors whose coils hang on lines of ours. Relays follow at once, the inverter measures its link.
+struct LinesHouse : House {
+    LinesHouse()
+    {
+        auto& c = safety.contactors;
+        c.mode = ContactorMode::gpio;
+        c.gpio.negative = 1;
+        c.gpio.precharge = 2;
+        c.gpio.positive = 3;
+        c.gpio.negative_feedback = 4;
+        c.gpio.positive_feedback = 5;
+        c.gpio.emergency_stop = 7;
+        c.gpio.heartbeat = 8;
+        lines.held = true;
+        lines.stop_released = true;
+        inputs.lines = &lines;
+        also = [this] { live(); };
+    }
+    ContactorLines lines;
+    bool follow = true, read = true, link = true;
+    double link_share = 0;
+    std::vector<std::pair<Instant, bool>> beats;
+
+    void live()
+    {
+        const Coils& c = verdict().contactors.coils;
+        if (follow) {
+            lines.negative_closed = c.negative;
+            lines.positive_closed = c.positive;
+        }
+        if (read) lines.at = now;
+        if (c.negative && c.positive)
+            link_share = 1;
+        else if (c.negative && c.precharge)
+            link_share += (1 - link_share) * 0.1;
+        else
+            link_share *= 0.99;
+        if (link) inverter.voltage.set(Voltage::from_milli(static_cast<std::int64_t>(400'000 * link_share)), now);
+    }
+    // Evaluates when the judge wants to be asked again, as the bridge does.
+    void live_for(Duration time)
+    {
+        judge();
+        for (const Instant end = now + time; now < end;) {
+            const Instant next = std::max(made->next_evaluation(), now + 1ms);
+            step(next - now);
+            const bool level = verdict().contactors.coils.heartbeat;
+            if (beats.empty() || beats.back().second != level) beats.emplace_back(now, level);
+        }
+    }
+    bool live_until(ContactorState s, Duration limit = 60s)
+    {
+        for (const Instant end = now + limit; now < end; live_for(10ms))
+            if (verdict().contactors.state == s) return true;
+        return false;
+    }
+};
+
+}  // namespace
+
+TEST_CASE("gpio: the judge closes its own contactors and gives power only then")
+{
+    // SAFE-140, SAFE-161
+    LinesHouse h;
+    h.live_for(9s);
+    CHECK(h.verdict().contactors.coils.any_main() == false);
+    REQUIRE(h.live_until(ContactorState::neg_closed));
+    CHECK(h.charge() == 0_W);
+    REQUIRE(h.live_until(ContactorState::closed));
+    h.live_for(40s);
+    CHECK(h.charge() > 9_kW);
+    CHECK(h.discharge() > 9_kW);
+    CHECK(h.verdict().state == GatewayState::run);
+    CHECK(h.verdict().contactors.coils.economiser);
+
+    // The battery's own switches open: no power, whatever ours do.
+    h.contactor = ContactorFeedback::open;
+    h.live_for(200ms);
+    CHECK(h.charge() == 0_W);
+    CHECK(h.discharge() == 0_W);
+}
+
+TEST_CASE("gpio: a battery whose own switches are open is not precharged through")
+{
+    // SAFE-141
+    LinesHouse h;
+    h.contactor = ContactorFeedback::open;
+    h.live_for(30s);
+    CHECK(h.verdict().contactors.state == ContactorState::open);
+    CHECK(h.verdict().waiting == Waiting::permission);
+    h.contactor = ContactorFeedback::closed;
+    CHECK(h.live_until(ContactorState::closed));
+}
+
+TEST_CASE("gpio: while contactors move the judge wants to be asked every 10 ms, else every 100 ms")
+{
+    // SAFE-140
+    LinesHouse h;
+    h.safety.contactors.gpio.heartbeat.reset();
+    REQUIRE(h.live_until(ContactorState::open));
+    h.live_for(4s);
+    CHECK(h.made->next_evaluation() - h.now == 100ms);
+    REQUIRE(h.live_until(ContactorState::neg_closed));
+    CHECK(h.made->next_evaluation() - h.now <= 10ms);
+    REQUIRE(h.live_until(ContactorState::closed));
+    h.live_for(1s);
+    CHECK(h.made->next_evaluation() - h.now == 100ms);
+    h.lines.stop_released = false;  // and while an input is being watched
+    h.step(1ms);
+    CHECK(h.made->next_evaluation() - h.now == 10ms);
+}
+
+TEST_CASE("gpio: the heartbeat toggles ten times a second, and stops for an emergency, a lockout, a stall and lost lines")
+{
+    // SAFE-213
+    LinesHouse h;
+    h.live_for(5s);
+    REQUIRE(h.live_until(ContactorState::closed));
+    h.beats.clear();
+    h.live_for(10s);
+    CHECK(h.beats.size() >= 95);
+    CHECK(h.beats.size() <= 102);
+    for (std::size_t i = 1; i < h.beats.size(); ++i) CHECK(h.beats[i].first - h.beats[i - 1].first <= 120ms);
+
+    LinesHouse stalled = h;
+    stalled.also = [&] { stalled.live(); };
+    stalled.inputs.lines = &stalled.lines;
+    stalled.step(2001ms);  // no beat meanwhile, and none after until 5 s went well
+    stalled.beats.clear();
+    stalled.live_for(4900ms);
+    CHECK(stalled.beats.size() == 1);
+    CHECK_FALSE(stalled.beats.back().second);
+    stalled.live_for(3s);
+    CHECK(stalled.beats.size() > 10);
+
+    LinesHouse lost = h;
+    lost.also = [&] { lost.live(); };
+    lost.inputs.lines = nullptr;
+    lost.beats.clear();
+    lost.live_for(2s);
+    CHECK(lost.beats.size() == 1);
+    CHECK_FALSE(lost.verdict().contactors.coils.heartbeat);
+    CHECK(lost.has(FaultId::gpio_lines, FaultClass::block));
+
+    h.lines.stop_released = false;
+    h.step(1ms);
+    h.live_for(60ms);
+    CHECK(h.has(FaultId::emergency_stop, FaultClass::emergency));
+    h.beats.clear();
+    h.live_for(3s);
+    CHECK(h.verdict().contactors.state == ContactorState::lockout);
+    CHECK(h.beats.size() == 1);
+    CHECK_FALSE(h.verdict().contactors.coils.heartbeat);
+    CHECK(h.verdict().state == GatewayState::emergency);
+}
+
+TEST_CASE("gpio: the emergency stop takes the coils and the grants within 100 ms")
+{
+    // SAFE-155
+    LinesHouse h;
+    REQUIRE(h.live_until(ContactorState::closed));
+    h.live_for(40s);
+    h.current = 15_A;
+    h.live_for(1s);
+    REQUIRE(h.charge() > 9_kW);
+    const Instant pressed = h.now;
+    h.lines.stop_released = false;
+    h.step(1ms);  // a change is judged at once
+    while (h.verdict().contactors.coils.any_main()) h.live_for(1ms);
+    CHECK(h.now - pressed <= 100ms);
+    CHECK(h.now - pressed >= 50ms);
+    CHECK(h.charge() == 0_W);
+    CHECK(h.discharge() == 0_W);
+}
+
+TEST_CASE("gpio: who only observes moves no line")
+{
+    // SAFE-244
+    LinesHouse h;
+    h.safety.observe = true;
+    h.live_for(40s);
+    CHECK(h.verdict().contactors.coils == Coils{});
+}
+
+TEST_CASE("gpio: without an inverter that tells its voltage nothing is precharged by voltage")
+{
+    // SAFE-021, SAFE-144
+    LinesHouse h;
+    h.link = false;
+    h.live_for(30s);
+    CHECK(h.verdict().contactors.state == ContactorState::open);
+    CHECK(h.verdict().waiting == Waiting::link_voltage);
+    h.link = true;
+    h.live_for(1s);
+    h.link = false;
+    h.live_for(1100ms);
+    CHECK(h.verdict().waiting == Waiting::link_voltage);  // a second old is too old
+}
+
+TEST_CASE("gpio: an orderly stop opens the contactors and leaves every coil off")
+{
+    // SAFE-217
+    LinesHouse h;
+    REQUIRE(h.live_until(ContactorState::closed));
+    h.live_for(30s);
+    h.current = 20_A;
+    h.inputs.stop_requested = true;
+    const Instant asked = h.now;
+    h.live_for(4s);
+    CHECK(h.verdict().contactors.coils.positive);
+    h.current = 0_A;
+    while (!h.verdict().stopped && h.now - asked < 30s) h.live_for(10ms);
+    CHECK(h.now - asked <= 7s);
+    CHECK_FALSE(h.verdict().contactors.coils.any_main());
+    h.live_for(100ms);
+    CHECK(h.verdict().contactors.coils == Coils{});
+
+    LinesHouse hurried;
+    REQUIRE(hurried.live_until(ContactorState::closed));
+    hurried.current = 20_A;
+    hurried.live_for(1s);
+    hurried.inputs.stop_requested = hurried.inputs.stop_now = true;
+    hurried.step(10ms);
+    CHECK_FALSE(hurried.verdict().contactors.coils.any_main());
+}

@@ -1,0 +1,188 @@
+#include "gpio_rig.hpp"
+
+#include <cmath>
+#include <optional>
+
+using namespace batgw;
+using Rig = batgw::test::GpioRig;
+using State = ContactorState;
+
+namespace {
+
+SafetyConfig::Contactors without_contacts()
+{
+    SafetyConfig::Contactors c = Rig::usual();
+    c.gpio.negative_feedback = c.gpio.positive_feedback = std::nullopt;
+    return c;
+}
+
+// Opened by the operator, who then has nothing against closing.
+void open(Rig& r)
+{
+    r.reach(State::closed);
+    r.in.causes = OpenCause::operator_;
+    r.run(400ms);
+    r.in.causes = OpenCause::none;
+}
+
+}  // namespace
+
+TEST_CASE("weld: a contact that stays closed is suspected after 200 ms and confirmed when the link follows for a minute")
+{
+    // SAFE-156
+    Rig r;
+    r.reach(State::closed);
+    r.positive.stuck = r.negative.stuck = true;
+    r.in.causes = OpenCause::operator_;
+    REQUIRE(r.until(State::open_verify, 2s) != for_ever);
+    const Instant off = r.now;
+    r.reach(State::lockout);
+    CHECK(r.now - off >= 180ms);
+    CHECK(r.now - off <= 220ms);
+    CHECK(r.fault(FaultId::weld_suspected) == FaultClass::trip);
+    r.run(59s);
+    CHECK_FALSE(r.fault(FaultId::contactor_welded));
+    r.run(2s);
+    CHECK(r.fault(FaultId::contactor_welded) == FaultClass::emergency);
+    CHECK(r.state() == State::lockout);
+    CHECK_FALSE(r.coils.any_main());
+
+    Rig one;  // one contactor alone does not hold the link up
+    one.reach(State::closed);
+    one.positive.stuck = true;
+    one.in.causes = OpenCause::operator_;
+    one.reach(State::lockout);
+    one.run(120s);
+    CHECK(one.fault(FaultId::weld_suspected) == FaultClass::trip);
+    CHECK_FALSE(one.fault(FaultId::contactor_welded));
+
+    Rig mended;  // the cause goes; the lock stays, for an operator to reset
+    mended.reach(State::closed);
+    mended.positive.stuck = true;
+    mended.in.causes = OpenCause::operator_;
+    mended.reach(State::lockout);
+    mended.positive.stuck.reset();
+    mended.run(5s);
+    CHECK_FALSE(mended.fault(FaultId::weld_suspected));
+    CHECK(mended.state() == State::lockout);
+}
+
+TEST_CASE("weld: a contact that closes by itself later is a weld, a short bounce is none")
+{
+    // SAFE-156
+    Rig r;
+    open(r);
+    r.run(1s);
+    CHECK(r.state() == State::open);
+    r.positive_contact = true;
+    r.run(150ms);
+    r.positive_contact.reset();
+    r.run(1s);
+    CHECK(r.state() == State::open);
+    r.positive_contact = true;
+    r.run(400ms);
+    CHECK(r.state() == State::lockout);
+}
+
+TEST_CASE("weld: without contacts the link must fall by a tenth of the pack within a minute")
+{
+    // SAFE-156
+    for (const double tau_s : {5.0, 10.0, 60.0, 500.0, 600.0}) {
+        CAPTURE(tau_s);
+        Rig r{without_contacts()};
+        r.bleed_s = tau_s;
+        open(r);
+        CHECK(r.state() == State::open_verify);
+        CHECK(r.coils == Coils{});
+        const Duration took = r.until(State::open, 59s);
+        CHECK((took != for_ever) == (tau_s < 600));
+        if (took != for_ever) CHECK(std::abs(std::chrono::duration<double>(took).count() + 0.3 - tau_s * 0.10536) < 0.3);
+    }
+    Rig welded{without_contacts()};
+    welded.reach(State::closed);
+    welded.positive.stuck = welded.negative.stuck = true;
+    welded.in.causes = OpenCause::operator_;
+    CHECK(welded.until(State::lockout, 70s) > 59s);
+    CHECK(welded.state() == State::lockout);
+    CHECK(welded.fault(FaultId::weld_suspected) == FaultClass::trip);
+
+    Rig blind{[] {
+        SafetyConfig::Contactors c = without_contacts();
+        c.precharge.timer = true;
+        c.precharge.time = 500ms;
+        return c;
+    }()};
+    blind.link_measured = false;
+    open(blind);
+    CHECK(blind.until(State::open, 1s) != for_ever);  // nothing to see it by
+}
+
+TEST_CASE("weld: a link that the inverter may hold up proves nothing, and a person decides before the next closing")
+{
+    // SAFE-156
+    SafetyConfig::Contactors c = without_contacts();
+    c.inverter_feeds_link = true;
+    Rig r{c};
+    r.reach(State::closed);
+    r.fed_v = 402;
+    r.in.causes = OpenCause::operator_;
+    r.run(70s);
+    CHECK(r.state() == State::open);
+    CHECK(r.fault(FaultId::weld_suspected) == FaultClass::warn);
+    CHECK_FALSE(r.out.is_open);
+    r.in.causes = OpenCause::none;
+    r.run(20s);
+    CHECK(r.out.waiting == Waiting::link_precharged);
+    CHECK(r.machine.request_close(r.now));
+    CHECK(r.until(State::closed, 20s) != for_ever);
+
+    Rig falls{c};  // the decay comes late: proven after all
+    falls.reach(State::closed);
+    falls.fed_v = 402;
+    falls.in.causes = OpenCause::operator_;
+    falls.run(70s);
+    falls.fed_v.reset();
+    falls.run(5s);
+    CHECK_FALSE(falls.fault(FaultId::weld_suspected));
+    CHECK(falls.out.is_open);
+    falls.in.causes = OpenCause::none;
+    falls.machine.request_close(falls.now);
+    CHECK(falls.until(State::closed, 20s) != for_ever);
+
+    Rig silent{without_contacts()};  // the inverter says nothing any more: nobody knows
+    silent.reach(State::closed);
+    silent.in.causes = OpenCause::operator_;
+    silent.run(300ms);
+    silent.link_measured = false;
+    silent.run(70s);
+    CHECK(silent.fault(FaultId::weld_suspected) == FaultClass::warn);
+}
+
+TEST_CASE("weld: a current through open contactors is one, after a second and three samples")
+{
+    // SAFE-156
+    Rig r;
+    open(r);
+    r.run(1s);
+    r.current = Current::from_milli(2000);
+    r.run(5s);
+    CHECK(r.state() == State::open);
+    r.current = Current::from_milli(-2001);
+    r.run(950ms);
+    CHECK_FALSE(r.fault(FaultId::contactor_welded));
+    r.run(100ms);
+    CHECK(r.fault(FaultId::contactor_welded) == FaultClass::emergency);
+    CHECK(r.until(State::lockout, 1s) != for_ever);
+
+    WeldCheck w;  // the same sample, looked at again and again, is one sample
+    const SafetyConfig::Contactors rules = Rig::usual();
+    const Instant t = Rig::start;
+    w.begin_after_opening(t, true);
+    BoxMeasurements m{.pack = 400_V, .current = 5_A, .current_at = t + 100ms};
+    const WeldCheck::Contacts contacts{.wired = true, .fresh = true};
+    for (int i = 0; i < 300; ++i) CHECK(w.update(rules, contacts, m, t + i * 10ms) != WeldCheck::Finding::confirmed);
+    m.current_at = t + 3s;
+    CHECK(w.update(rules, contacts, m, t + 3s) != WeldCheck::Finding::confirmed);
+    m.current_at = t + 4s;
+    CHECK(w.update(rules, contacts, m, t + 4s) == WeldCheck::Finding::confirmed);
+}
