@@ -343,12 +343,14 @@ void latency()
 {
     Loop loop;
     loop.to_full_power();
-    // The limit falls by 0.1 kW every 150 ms from 8.5 kW, again and again, amid 4,000 other frames a second on each bus.
+    // The limit falls by 0.1 kW about every 150 ms from 8.5 kW, again and again, amid 4,000 other frames a second on each bus. The
+    // steps drift against the driver's 2 s cycle: in step with it, each fortieth would fall into the 5 ms kept after a cyclic frame.
     std::vector<double> micros;
     std::optional<Instant> asked;
     std::int64_t last_limit = -1;  // -1: not known yet
     Instant next_step = monotonic_now() + 150ms, next_fill = monotonic_now();
     std::size_t fill = 0, missed = 0;
+    auto next_interval = [n = 0]() mutable { return 150ms + 1370us * (n++ * 7 % 29); };
     constexpr int highest = 85, lowest = 10;
     int kilowatts10 = highest;
     loop.live(
@@ -375,7 +377,7 @@ void latency()
                 asked.reset();
             }
             if (now < next_step || asked || last_limit < 0) return;
-            next_step = now + 150ms;
+            next_step = now + next_interval();
             if (--kilowatts10 < lowest) {  // and up again: a rise goes with the cycle, so give it time
                 kilowatts10 = highest;
                 loop.pack().command("limit discharge 8.6");
