@@ -125,8 +125,8 @@ Heard Tower::on_summary(const CanFrame& f, Module& m, Instant at)
 {
     const auto volts = module_voltage(f);
     const auto amps = module_current(f);
-    const auto charge = module_soc(f), health = module_soh(f);
-    if (!volts || !amps || !charge || !health) {
+    const auto level = module_soc(f), health = module_soh(f);
+    if (!volts || !amps || !level || !health) {
         m.voltage.refuse();
         m.current.refuse();
         m.soc.refuse();
@@ -135,7 +135,7 @@ Heard Tower::on_summary(const CanFrame& f, Module& m, Instant at)
     }
     m.voltage.set(*volts, at, f.id);
     m.current.set(*amps, at, f.id);
-    m.soc.set(*charge, at, f.id);
+    m.soc.set(*level, at, f.id);
     m.soh.set(*health, at, f.id);
     // A single frame is no module.
     if (m.voltage.samples() >= 3) settled_.set(m.address - 1U);

@@ -19,6 +19,26 @@ target_compile_options(batgw_test_options INTERFACE $<$<CONFIG:Debug>:-O0>)
 
 add_library(batgw_doctest_main OBJECT tests/main.cpp)
 target_link_libraries(batgw_doctest_main PUBLIC batgw_options doctest::doctest batgw_test_options)
+# Several test files per compiler run where BATGW_UNITY says so. Each keeps its helpers in a namespace of its own, and what they
+# include stands before the first. A file that adds to somebody's namespace stays alone.
+function(batgw_test_unity name)
+  set(includes "")
+  foreach(source IN LISTS ARGN)
+    set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS ${source})
+    file(STRINGS ${source} lines REGEX "^(#include|#define|namespace [a-z]|.*operator new)")
+    if(lines MATCHES "#define|namespace |operator new")
+      set_source_files_properties(${source} PROPERTIES SKIP_UNITY_BUILD_INCLUSION ON)
+    else()
+      list(APPEND includes ${lines})
+    endif()
+  endforeach()
+  list(REMOVE_DUPLICATES includes)
+  list(JOIN includes "\n" includes)
+  set(header ${PROJECT_BINARY_DIR}/unity/${name}.hpp)
+  file(CONFIGURE OUTPUT ${header} CONTENT "#pragma once\n${includes}\n" @ONLY)
+  set_target_properties(${name} PROPERTIES UNITY_BUILD ON UNITY_BUILD_BATCH_SIZE 5 UNITY_BUILD_UNIQUE_ID BATGW_TEST_FILE
+    UNITY_BUILD_CODE_BEFORE_INCLUDE "#include \"${header}\"\nnamespace BATGW_TEST_FILE {" UNITY_BUILD_CODE_AFTER_INCLUDE "}")
+endfunction()
 
 # An archive: only what a test uses of it is linked, so a helper needs no more rooms than the tests that call it.
 batgw_room(batgw_test_support SOURCES tests/support/*.cpp LINKS batgw_model)
@@ -58,6 +78,9 @@ foreach(room IN LISTS rooms)
   endif()
   add_executable(test_${room} ${sources})
   target_link_libraries(test_${room} PRIVATE batgw_doctest_main batgw_test_support ${links_${room}} batgw_options)
+  if(BATGW_UNITY)
+    batgw_test_unity(test_${room} ${sources})
+  endif()
   foreach(file IN LISTS files)
     get_filename_component(name ${file} NAME)
     string(REGEX REPLACE "_test\\.cpp$" "" what ${name})
@@ -121,6 +144,9 @@ add_test(NAME house/docs COMMAND batgw layout --check docs/protocols WORKING_DIR
 file(GLOB canlab_files CONFIGURE_DEPENDS tests/canlab/*.cpp)
 if(canlab_files)
   add_executable(test_canlab_bus ${canlab_files})
+  if(BATGW_SANITIZE OR BATGW_COVERAGE)
+    set_target_properties(test_canlab_bus PROPERTIES EXCLUDE_FROM_ALL ON)  # the machines run what `make test` built
+  endif()
   target_link_libraries(test_canlab_bus PRIVATE batgw_bus doctest::doctest Threads::Threads batgw_options)
 endif()
 

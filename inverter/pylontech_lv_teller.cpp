@@ -106,18 +106,18 @@ void Teller::look_at_modules(const InverterView& view)
 {
     const auto& listed = view.battery.modules;
     const auto told = static_cast<std::int64_t>(listed.size());
-    const std::int64_t all = options_.modules > 0 ? options_.modules : std::max<std::int64_t>(told, 1);
+    const std::int64_t count = options_.modules > 0 ? options_.modules : std::max<std::int64_t>(told, 1);
     const auto off = [&](const Reading<bool> Module::*which) {
-        return std::min<std::int64_t>(all, std::count_if(listed.begin(), listed.end(), [which](const Module& m) {
+        return std::min<std::int64_t>(count, std::count_if(listed.begin(), listed.end(), [which](const Module& m) {
             const auto on = (m.*which).last();
             return on && !*on;
         }));
     };
     const bool there = view.verdict.battery_link;
-    told_.modules = {.online = there ? all : 0,
-        .blocking_charge = told_.limits.charge == 0 ? all : off(&Module::charge_switch),
-        .blocking_discharge = told_.limits.discharge == 0 ? all : off(&Module::discharge_switch),
-        .offline = there ? 0 : all};
+    told_.modules = {.online = there ? count : 0,
+        .blocking_charge = told_.limits.charge == 0 ? count : off(&Module::charge_switch),
+        .blocking_discharge = told_.limits.discharge == 0 ? count : off(&Module::discharge_switch),
+        .offline = there ? 0 : count};
 }
 
 // Never while charging is not allowed. Several inverters charge from the grid when asked: what the battery asks for is passed on,

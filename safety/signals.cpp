@@ -114,7 +114,7 @@ PlausibleRange plausible_range(const PackFacts& facts, Power max_charge, Power m
     if (facts.voltage_min) r.voltage_min = std::max(r.voltage_min, share(75_pct, *facts.voltage_min));
     if (facts.voltage_max) r.voltage_max = std::min(r.voltage_max, share(125_pct, *facts.voltage_max));
     // Ceilings of 0 W forbid the current, they do not make it implausible.
-    if (const Power most = std::max(max_charge, max_discharge); most > Power{}) r.power_max = share(200_pct, most);
+    if (const Power highest = std::max(max_charge, max_discharge); highest > Power{}) r.power_max = share(200_pct, highest);
     return r;
 }
 

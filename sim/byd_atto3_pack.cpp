@@ -1,6 +1,7 @@
 #include "sim/byd_atto3_pack.hpp"
 
 #include "battery/byd_atto3_layout.hpp"
+#include "sim/numbers.hpp"
 #include "sim/pack_control.hpp"
 #include "sim/words.hpp"
 
@@ -9,26 +10,9 @@
 
 namespace batgw::sim {
 
-namespace layout = byd_atto3;
-
 namespace {
 
-constexpr unsigned usual_cells = 126;
-constexpr double nominal_cell_v = 3.2;
 constexpr double charge_kw_max = 100.0, discharge_kw_max = 150.0;
-
-template <class Q>
-Q quantity(double value)
-{
-    return Q::from_milli(std::llround(value * 1000.0));
-}
-template <class Q>
-double number(Q q)
-{
-    return static_cast<double>(q.milli()) / 1000.0;
-}
-// 1 at `full`, 0 at `none`, straight between.
-double fade(double x, double none, double full) { return std::clamp((x - none) / (full - none), 0.0, 1.0); }
 
 // The bigger packs of the family have one board more.
 unsigned sensors_of(unsigned cells) { return cells > 110 ? 10 : 8; }
@@ -38,7 +22,8 @@ CanFrame raw(std::uint32_t id, const std::array<std::uint8_t, 8>& data) { return
 }  // namespace
 
 BydAtto3Pack::BydAtto3Pack(const BatteryChoice& choice)
-    : model_{{.cells = std::clamp(choice.cells == 0 ? usual_cells : choice.cells, 1U, static_cast<unsigned>(layout::most_cells)),
+    : model_{{.cells =
+                  std::clamp(choice.cells == 0 ? usual_cells : choice.cells, 1U, static_cast<unsigned>(byd_atto3::most_cells)),
           .sensors = sensors_of(choice.cells == 0 ? usual_cells : choice.cells),
           .soc = choice.soc ? number(*choice.soc) / 100.0 : 0.55,
           .temperature_c = choice.temperature ? number(*choice.temperature) : 21.0,
@@ -140,7 +125,7 @@ Instant BydAtto3Pack::on_tick(Instant now, Outbox& out)
 void BydAtto3Pack::emit(CanFrame f, Outbox& out, bool sealed)
 {
     if (silent_ || stopped_.contains(f.id)) return;
-    if (sealed) f = layout::sealed(f);
+    if (sealed) f = byd_atto3::sealed(f);
     if (corrupted_.contains(f.id)) f.data[7] ^= 0x5A;
     if (const auto length = lengths_.find(f.id); length != lengths_.end()) f.len = length->second;
     out.send(f);
@@ -171,32 +156,32 @@ double BydAtto3Pack::discharge_limit_kw() const
 
 void BydAtto3Pack::send_measurements(Outbox& out)
 {
-    CanFrame f = layout::measurements.blank();
-    layout::voltage_coarse.put(f, quantity<Voltage>(shown_voltage()));
-    layout::current.put(f, quantity<Current>(flowing_a()));
-    layout::health.put(f, 98_pct);
-    layout::soc_coarse.put(f, quantity<Percent>(shown_soc()));
+    CanFrame f = byd_atto3::measurements.blank();
+    byd_atto3::voltage_coarse.put(f, quantity<Voltage>(shown_voltage()));
+    byd_atto3::current.put(f, quantity<Current>(flowing_a()));
+    byd_atto3::health.put(f, 98_pct);
+    byd_atto3::soc_coarse.put(f, quantity<Percent>(shown_soc()));
     f.data[6] = 0x98;
     emit(f, out);
 }
 
 void BydAtto3Pack::send_voltage(Outbox& out)
 {
-    CanFrame f = raw(layout::voltage_frame.id, {0x55, 0x55, 0x01, 0xF6, 0x47});
-    layout::voltage_fine.put(f, quantity<Voltage>(shown_voltage()));
+    CanFrame f = raw(byd_atto3::voltage_frame.id, {0x55, 0x55, 0x01, 0xF6, 0x47});
+    byd_atto3::voltage_fine.put(f, quantity<Voltage>(shown_voltage()));
     emit(f, out);
 }
 
 void BydAtto3Pack::send_contactors(Outbox& out)
 {
-    emit(raw(layout::contactors.id, {contactors_.bits(), contactors_.progress()}), out);
+    emit(raw(byd_atto3::contactors.id, {contactors_.bits(), contactors_.progress()}), out);
 }
 
 void BydAtto3Pack::send_limits(Outbox& out)
 {
-    CanFrame f = raw(layout::limits.id, {0, 0, 0, 0, 0, 0xE0, 0x01});
-    layout::discharge_limit.put(f, quantity<Power>(discharge_limit_kw() * 1000.0));
-    layout::charge_limit.put(f, quantity<Power>(charge_limit_kw() * 1000.0));
+    CanFrame f = raw(byd_atto3::limits.id, {0, 0, 0, 0, 0, 0xE0, 0x01});
+    byd_atto3::discharge_limit.put(f, quantity<Power>(discharge_limit_kw() * 1000.0));
+    byd_atto3::charge_limit.put(f, quantity<Power>(charge_limit_kw() * 1000.0));
     emit(f, out);
 }
 
@@ -207,12 +192,12 @@ void BydAtto3Pack::send_cell_extremes(Outbox& out)
         if (model_.cell_voltage(i) < model_.cell_voltage(low)) low = i;
         if (model_.cell_voltage(i) > model_.cell_voltage(high)) high = i;
     }
-    CanFrame f = layout::cell_extremes.blank();
-    layout::lowest_cell.put(f, low + 1);
-    layout::cell_min.put(f, quantity<Voltage>(model_.cell_voltage(low)));
+    CanFrame f = byd_atto3::cell_extremes.blank();
+    byd_atto3::lowest_cell.put(f, low + 1);
+    byd_atto3::cell_min.put(f, quantity<Voltage>(model_.cell_voltage(low)));
     f.data[3] = 0x4D;
-    layout::highest_cell.put(f, high + 1);
-    layout::cell_max.put(f, quantity<Voltage>(model_.cell_voltage(high)));
+    byd_atto3::highest_cell.put(f, high + 1);
+    byd_atto3::cell_max.put(f, quantity<Voltage>(model_.cell_voltage(high)));
     emit(f, out);
 }
 
@@ -225,41 +210,41 @@ void BydAtto3Pack::send_temperature_extremes(Outbox& out)
         if (model_.temperature(i) < model_.temperature(cold)) cold = i;
         if (model_.temperature(i) > model_.temperature(hot)) hot = i;
     }
-    CanFrame f = layout::temperature_extremes.blank();
-    layout::coldest_sensor.put(f, cold + 1);
-    layout::temperature_min.put(f, quantity<Temperature>(model_.temperature(cold)));
-    layout::hottest_sensor.put(f, hot + 1);
-    layout::temperature_max.put(f, quantity<Temperature>(model_.temperature(hot)));
-    layout::soc.put(f, quantity<Percent>(shown_soc()));
+    CanFrame f = byd_atto3::temperature_extremes.blank();
+    byd_atto3::coldest_sensor.put(f, cold + 1);
+    byd_atto3::temperature_min.put(f, quantity<Temperature>(model_.temperature(cold)));
+    byd_atto3::hottest_sensor.put(f, hot + 1);
+    byd_atto3::temperature_max.put(f, quantity<Temperature>(model_.temperature(hot)));
+    byd_atto3::soc.put(f, quantity<Percent>(shown_soc()));
     f.data[5] |= 0xF0;  // seen on packs: the field has only 12 bits
-    layout::temperature_avg.put(f, quantity<Temperature>(sum / model_.sensors()));
+    byd_atto3::temperature_avg.put(f, quantity<Temperature>(sum / model_.sensors()));
     emit(f, out);
 }
 
 void BydAtto3Pack::send_insulation(Outbox& out)
 {
-    CanFrame f = raw(layout::insulation_frame.id, {0x7E, 0x0A});
-    layout::insulation.put(f, quantity<Insulation>(insulation_));
+    CanFrame f = raw(byd_atto3::insulation_frame.id, {0x7E, 0x0A});
+    byd_atto3::insulation.put(f, quantity<Insulation>(insulation_));
     f.data[4] = static_cast<std::uint8_t>(std::lround(shown_soc()));
     emit(f, out);
 }
 
 void BydAtto3Pack::send_outside(Outbox& out)
 {
-    CanFrame f = raw(layout::outside_frame.id, {0x01, 0x00, 0x64, 0, 0, 0x63, 0x00});
-    layout::monitor_runs.put(f, true);
-    layout::outside.put(f, quantity<Voltage>(output_v_));
+    CanFrame f = raw(byd_atto3::outside_frame.id, {0x01, 0x00, 0x64, 0, 0, 0x63, 0x00});
+    byd_atto3::monitor_runs.put(f, true);
+    byd_atto3::outside.put(f, quantity<Voltage>(output_v_));
     emit(f, out);
 }
 
 void BydAtto3Pack::send_sensors(Outbox& out)
 {
-    CanFrame f = layout::sensor_temperatures.blank();
+    CanFrame f = byd_atto3::sensor_temperatures.blank();
     f.data.fill(0xFF);
     f.data[0] = static_cast<std::uint8_t>(sensor_page_);
-    for (unsigned k = 0; k < layout::sensors_per_page; ++k) {
-        const unsigned i = sensor_page_ * static_cast<unsigned>(layout::sensors_per_page) + k;
-        if (i < model_.sensors()) layout::page_sensors[k].put(f, quantity<Temperature>(model_.temperature(i)));
+    for (unsigned k = 0; k < byd_atto3::sensors_per_page; ++k) {
+        const unsigned i = sensor_page_ * static_cast<unsigned>(byd_atto3::sensors_per_page) + k;
+        if (i < model_.sensors()) byd_atto3::page_sensors[k].put(f, quantity<Temperature>(model_.temperature(i)));
     }
     emit(f, out);
     sensor_page_ = (sensor_page_ + 1) % 2;
@@ -267,40 +252,40 @@ void BydAtto3Pack::send_sensors(Outbox& out)
 
 void BydAtto3Pack::send_cells(Outbox& out)
 {
-    CanFrame f = layout::cell_voltages.blank();
-    layout::cell_page.put(f, cell_page_);
-    const auto per_page = static_cast<unsigned>(layout::cells_per_page);
+    CanFrame f = byd_atto3::cell_voltages.blank();
+    byd_atto3::cell_page.put(f, cell_page_);
+    const auto per_page = static_cast<unsigned>(byd_atto3::cells_per_page);
     for (unsigned k = 0; k < per_page; ++k) {
         const unsigned i = cell_page_ * per_page + k;
         if (i < model_.cells())
-            layout::page_cells[k].put(f, quantity<Voltage>(model_.cell_voltage(i)));
+            byd_atto3::page_cells[k].put(f, quantity<Voltage>(model_.cell_voltage(i)));
         else
-            write_raw(f, layout::page_cells[k].bits, layout::no_such_cell);
+            write_raw(f, byd_atto3::page_cells[k].bits, byd_atto3::no_such_cell);
     }
     emit(f, out);
     const unsigned pages =
-        std::min((model_.cells() + per_page - 1) / per_page + 1, static_cast<unsigned>(layout::most_cells) / per_page);
+        std::min((model_.cells() + per_page - 1) / per_page + 1, static_cast<unsigned>(byd_atto3::most_cells) / per_page);
     cell_page_ = (cell_page_ + 1) % pages;  // one page more than has cells, all of it absent
 }
 
 void BydAtto3Pack::send_ambient(Outbox& out)
 {
-    CanFrame f = layout::ambient_frame.blank();
-    layout::ambient_page.put(f, ambient_page_ + 1);
-    if (ambient_page_ == 0) layout::ambient.put(f, quantity<Temperature>(model_.temperature(0)));
+    CanFrame f = byd_atto3::ambient_frame.blank();
+    byd_atto3::ambient_page.put(f, ambient_page_ + 1);
+    if (ambient_page_ == 0) byd_atto3::ambient.put(f, quantity<Temperature>(model_.temperature(0)));
     emit(f, out);
     ambient_page_ = (ambient_page_ + 1) % 4;
 }
 
-void BydAtto3Pack::send_charging(Outbox& out) { emit(raw(layout::charging.id, {0x00, 0xFF}), out); }
+void BydAtto3Pack::send_charging(Outbox& out) { emit(raw(byd_atto3::charging.id, {0x00, 0xFF}), out); }
 
 void BydAtto3Pack::send_identity(Outbox& out)
 {
-    CanFrame f = layout::identity.blank();
-    layout::identity_page.put(f, identity_page_ + 1);
+    CanFrame f = byd_atto3::identity.blank();
+    byd_atto3::identity_page.put(f, identity_page_ + 1);
     if (identity_page_ == 1) {
-        layout::rated_charge.put(f, quantity<Charge>(model_.capacity_ah()));
-        layout::rated_voltage.put(f, quantity<Voltage>(nominal_cell_v * model_.cells()));
+        byd_atto3::rated_charge.put(f, quantity<Charge>(model_.capacity_ah()));
+        byd_atto3::rated_voltage.put(f, quantity<Voltage>(nominal_cell_v * model_.cells()));
     }
     emit(f, out);
     identity_page_ = (identity_page_ + 1) % 5;
@@ -336,7 +321,7 @@ std::optional<Atto3Uds::Bytes> BydAtto3Pack::lookup(std::uint16_t id) const
         hot = std::max(hot, model_.temperature(i));
         sum += model_.temperature(i);
     }
-    namespace did = layout::did;
+    namespace did = byd_atto3::did;
     switch (id) {
     case did::full_charges: return two(12);
     case did::soc: return one(shown_soc());

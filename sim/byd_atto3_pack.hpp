@@ -43,6 +43,8 @@ public:
     PackModel& cells() { return model_; }
     const Atto3Uds& diagnostics() const { return uds_; }
 
+    static constexpr unsigned usual_cells = 126;
+    static constexpr double nominal_cell_v = 3.2;
     static constexpr Duration step = 10ms;
     static constexpr double precharge_tau_s = 0.15, bleed_tau_s = 8.0;  // of what hangs on the output when there is no plant
 

@@ -2,56 +2,28 @@
 
 #include "inverter/byd_hvs_layout.hpp"
 #include "sim/inverter_control.hpp"
+#include "sim/numbers.hpp"
 
 #include <algorithm>
 #include <cmath>
 
 namespace batgw::sim {
 
-namespace layout = byd_hvs;
-
 namespace {
 
-constexpr Duration boot_time = 500ms, ask_every = 2s, dc_every = 1s, soc_every = 5s, clock_every = 10s, alive_every = 5s,
-                   brand_every = 30s;
-constexpr Duration lateness = 30ms;  // what a desktop's scheduler may add
-constexpr double highest_sane_a = 500.0;
+constexpr Duration ask_every = 2s, dc_every = 1s, soc_every = 5s, clock_every = 10s, goodwe_alive_every = 5s, brand_every = 30s;
 constexpr std::uint32_t first_of_june_2025 = 1748736000;
-
-template <class Q>
-double number(Q q)
-{
-    return static_cast<double>(q.milli()) / 1000.0;
-}
-template <class Q>
-Q quantity(double value)
-{
-    return Q::from_milli(std::llround(value * 1000.0));
-}
-
-std::string hex(std::uint32_t id)
-{
-    constexpr std::string_view digits = "0123456789ABCDEF";
-    return {'0', 'x', digits[id >> 8 & 0xF], digits[id >> 4 & 0xF], digits[id & 0xF]};
-}
-
-std::string text_in(const CanFrame& f)
-{
-    std::string text;
-    for (std::size_t i = 1; i < f.data.size() && f.data[i] != 0; ++i) text += static_cast<char>(f.data[i]);
-    return text;
-}
 
 }  // namespace
 
 BydHvsInverter::BydHvsInverter(const InverterChoice& choice)
-    : brand_{choice.brand.empty() ? "GOODWE" : choice.brand.substr(0, layout::piece_length)},
+    : brand_{choice.brand.empty() ? "GOODWE" : choice.brand.substr(0, byd_hvs::piece_length)},
       chance_{choice.seed},
-      rhythms_{Rhythm{.id = layout::limits.id, .longest_allowed = 2100ms},
-          Rhythm{.id = layout::charge_state.id, .longest_allowed = 10500ms},
-          Rhythm{.id = layout::measurements.id, .longest_allowed = 10500ms},
-          Rhythm{.id = layout::temperatures.id, .longest_allowed = 10500ms},
-          Rhythm{.id = layout::counters.id, .longest_allowed = 61s}}
+      rhythms_{Rhythm{.id = byd_hvs::limits.id, .longest_allowed = 2100ms},
+          Rhythm{.id = byd_hvs::charge_state.id, .longest_allowed = 10500ms},
+          Rhythm{.id = byd_hvs::measurements.id, .longest_allowed = 10500ms},
+          Rhythm{.id = byd_hvs::temperatures.id, .longest_allowed = 10500ms},
+          Rhythm{.id = byd_hvs::counters.id, .longest_allowed = 61s}}
 {}
 
 const BydHvsInverter::Rhythm* BydHvsInverter::rhythm(std::uint32_t id) const
@@ -83,8 +55,8 @@ void BydHvsInverter::forget()
 void BydHvsInverter::on_frame(const CanFrame& f, Instant at)
 {
     if (f.extended || f.len != 8 || at < boot_at_) return;  // not awake yet
-    if (f.id == layout::identity.id || f.id == layout::serial_number.id || f.id == layout::vendor.id ||
-        f.id == layout::product.id) {
+    if (f.id == byd_hvs::identity.id || f.id == byd_hvs::serial_number.id || f.id == byd_hvs::vendor.id ||
+        f.id == byd_hvs::product.id) {
         ++frames_;
         return hear_identity(f);
     }
@@ -92,15 +64,15 @@ void BydHvsInverter::on_frame(const CanFrame& f, Instant at)
     ++frames_;
     keep_rhythm(f, at);
     if (!identified_ever_) problem(hex(f.id) + " before the identification was complete");
-    if (f.id == layout::limits.id)
+    if (f.id == byd_hvs::limits.id)
         hear_limits(f, at);
-    else if (f.id == layout::charge_state.id)
+    else if (f.id == byd_hvs::charge_state.id)
         hear_state(f);
-    else if (f.id == layout::measurements.id)
+    else if (f.id == byd_hvs::measurements.id)
         hear_measurements(f);
-    else if (f.id == layout::temperatures.id) {
-        told_.temperature_max = layout::temperature_max(f);
-        told_.temperature_min = layout::temperature_min(f);
+    else if (f.id == byd_hvs::temperatures.id) {
+        told_.temperature_max = byd_hvs::temperature_max(f);
+        told_.temperature_min = byd_hvs::temperature_min(f);
         if (*told_.temperature_min > *told_.temperature_max) problem("lowest temperature above the highest");
     }
 }
@@ -132,7 +104,7 @@ void BydHvsInverter::hear_identity(const CanFrame& f)
 {
     constexpr std::array<std::pair<std::uint32_t, std::uint8_t>, 7> order{
         {{0x250, 0}, {0x290, 0}, {0x2D0, 0}, {0x3D0, 0}, {0x3D0, 1}, {0x3D0, 2}, {0x3D0, 3}}};
-    const bool has_piece = f.id == layout::vendor.id || f.id == layout::product.id;
+    const bool has_piece = f.id == byd_hvs::vendor.id || f.id == byd_hvs::product.id;
     const auto [id, index] = order[identity_step_];
     const bool expected = f.id == id && (!has_piece || f.data[0] == index);
     if (!expected) problem("identification out of order: " + hex(f.id));
@@ -140,21 +112,21 @@ void BydHvsInverter::hear_identity(const CanFrame& f)
         identity_step_ = 0;
         return;
     }
-    if (f.id == layout::identity.id) {
+    if (f.id == byd_hvs::identity.id) {
         identity_step_ = 0;
         product_pieces_.clear();
-        told_.energy_rated = layout::energy_rated(f);
-        told_.modules = layout::modules(f).value_or(0);
+        told_.energy_rated = byd_hvs::energy_rated(f);
+        told_.modules = byd_hvs::modules(f).value_or(0);
         if (!told_.energy_rated) problem("rated energy 0");
-    } else if (f.id == layout::vendor.id) {
-        told_.vendor = text_in(f);
-    } else if (f.id == layout::product.id) {
-        product_pieces_ += text_in(f);
+    } else if (f.id == byd_hvs::vendor.id) {
+        told_.vendor = text_in(f, 1);
+    } else if (f.id == byd_hvs::product.id) {
+        product_pieces_ += text_in(f, 1);
     }
     if (++identity_step_ < order.size()) return;
     identity_step_ = 0;
     told_.product = product_pieces_;
-    if (told_.vendor != layout::vendor_name || !told_.product.starts_with("Battery-Box Premium HV"))
+    if (told_.vendor != byd_hvs::vendor_name || !told_.product.starts_with("Battery-Box Premium HV"))
         problem("unknown battery: " + told_.vendor + " " + told_.product);
     ++told_.identifications;
     identified_ever_ = true;
@@ -163,10 +135,10 @@ void BydHvsInverter::hear_identity(const CanFrame& f)
 void BydHvsInverter::hear_limits(const CanFrame& f, Instant at)
 {
     served_at_ = at;
-    told_.window_max = layout::window_max(f);
-    told_.window_min = layout::window_min(f);
-    told_.charge = layout::charge_limit(f);
-    told_.discharge = layout::discharge_limit(f);
+    told_.window_max = byd_hvs::window_max(f);
+    told_.window_min = byd_hvs::window_min(f);
+    told_.charge = byd_hvs::charge_limit(f);
+    told_.discharge = byd_hvs::discharge_limit(f);
     if (*told_.window_min <= 0_V || *told_.window_min >= *told_.window_max) problem("voltage window is none");
     const double charge = number(*told_.charge), discharge = number(*told_.discharge);
     if (std::max(charge, discharge) > highest_sane_a) problem("implausible current limit");
@@ -180,18 +152,18 @@ void BydHvsInverter::hear_limits(const CanFrame& f, Instant at)
 
 void BydHvsInverter::hear_state(const CanFrame& f)
 {
-    told_.soc = layout::soc(f);
-    told_.soh = layout::soh(f);
-    told_.remaining = layout::remaining(f);
-    told_.full = layout::full(f);
+    told_.soc = byd_hvs::soc(f);
+    told_.soh = byd_hvs::soh(f);
+    told_.remaining = byd_hvs::remaining(f);
+    told_.full = byd_hvs::full(f);
     if (!told_.soc || !told_.soh) problem("state of charge or health above 100 %");
     if (told_.remaining && told_.full && *told_.remaining > *told_.full) problem("more remaining than full capacity");
 }
 
 void BydHvsInverter::hear_measurements(const CanFrame& f)
 {
-    told_.voltage = layout::voltage(f);
-    told_.current = layout::current(f);
+    told_.voltage = byd_hvs::voltage(f);
+    told_.current = byd_hvs::current(f);
     if (told_.window_max && (*told_.voltage > *told_.window_max + 20_V || *told_.voltage < *told_.window_min - 20_V))
         problem("battery voltage far outside its window");
 }
@@ -226,37 +198,38 @@ void BydHvsInverter::speak(Instant now, Outbox& out)
         return true;
     };
     if (ask_now_ || (told_.identifications == 0 && now >= ask_at_)) {
-        CanFrame f = layout::hello.blank();
-        layout::request.put(f, 1);
+        CanFrame f = byd_hvs::hello.blank();
+        byd_hvs::request.put(f, 1);
         out.send(f);
         ask_now_ = false;
         ask_at_ = now + ask_every;
     }
     if (due(brand_at_, brand_every)) {
-        CanFrame f = layout::hello.blank();
-        layout::put_piece(f, brand_, 0);
+        CanFrame f = byd_hvs::hello.blank();
+        byd_hvs::put_piece(f, brand_, 0);
         out.send(f);
     }
     if (due(dc_at_, dc_every)) {
-        CanFrame f = layout::inverter_dc.blank();
-        layout::inverter_voltage.put(f, quantity<Voltage>(std::max(0.0, lied_v_.value_or(terminal_v() + 0.1 * chance_.swing()))));
-        layout::inverter_current.put(f, quantity<Current>(regulator_.current_a() + 0.05 * chance_.swing()));
-        layout::inverter_temperature.put(f, quantity<Temperature>(31.0 + 0.1 * std::abs(regulator_.current_a())));
+        CanFrame f = byd_hvs::inverter_dc.blank();
+        byd_hvs::inverter_voltage.put(
+            f, quantity<Voltage>(std::max(0.0, lied_v_.value_or(terminal_v() + 0.1 * chance_.swing()))));
+        byd_hvs::inverter_current.put(f, quantity<Current>(regulator_.current_a() + 0.05 * chance_.swing()));
+        byd_hvs::inverter_temperature.put(f, quantity<Temperature>(31.0 + 0.1 * std::abs(regulator_.current_a())));
         out.send(f);
     }
     if (told_.soc && due(soc_at_, soc_every)) {
-        CanFrame f = layout::inverter_soc_echo.blank();
-        layout::inverter_soc.put(f, *told_.soc);
+        CanFrame f = byd_hvs::inverter_soc_echo.blank();
+        byd_hvs::inverter_soc.put(f, *told_.soc);
         out.send(f);
     }
     if (due(clock_at_, clock_every)) {
-        CanFrame f = layout::inverter_clock.blank();
+        CanFrame f = byd_hvs::inverter_clock.blank();
         const auto seconds = std::chrono::duration_cast<std::chrono::seconds>(now.time_since_epoch()).count();
-        layout::inverter_time.put(f, first_of_june_2025 + seconds);
+        byd_hvs::inverter_time.put(f, first_of_june_2025 + seconds);
         out.send(f);
     }
-    if (brand_ == "GOODWE" && due(alive_at_, alive_every)) {
-        CanFrame f = layout::inverter_alive.blank();
+    if (brand_ == "GOODWE" && due(alive_at_, goodwe_alive_every)) {
+        CanFrame f = byd_hvs::inverter_alive.blank();
         f.data = {0x04, 0x04, 0x00, 0x17, 0x00, 0x01, 0x04, 0x00};  // seen from one
         out.send(f);
     }
@@ -365,7 +338,7 @@ bool BydHvsInverter::do_identify(const Words&)
 
 bool BydHvsInverter::do_brand(const Words& w)
 {
-    if (w.size() != 2 || w[1].size() > layout::piece_length) return false;
+    if (w.size() != 2 || w[1].size() > byd_hvs::piece_length) return false;
     brand_ = w[1];
     brand_at_ = Instant{};
     return true;

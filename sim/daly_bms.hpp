@@ -45,6 +45,8 @@ public:
     unsigned orders() const { return orders_; }
     unsigned questions() const { return questions_; }
 
+    static constexpr unsigned usual_cells = 16;
+    static constexpr double nominal_cell_v = 3.2;
     static constexpr Duration step = 10ms;
     static constexpr Duration byte_time = 1042us;  // 10 bits at 9600 bit/s
 

@@ -7,8 +7,6 @@
 
 namespace batgw::sim {
 
-namespace layout = daly;
-
 std::span<const Control<DalyBms>> DalyBms::command_table()
 {
     using P = DalyBms;
@@ -159,7 +157,7 @@ bool DalyBms::do_host(const Words& w)
 {
     const std::string_view what = w.size() == 2 ? w[1] : std::string_view{};
     if (what != "40" && what != "80" && what != "any") return false;
-    host_ = what == "40" ? layout::host_upper : what == "80" ? layout::host_uart : std::uint8_t{0};
+    host_ = what == "40" ? daly::host_upper : what == "80" ? daly::host_uart : std::uint8_t{0};
     return true;
 }
 

@@ -2,6 +2,7 @@
 
 #include "battery/deye_alarms.hpp"
 #include "battery/deye_layout.hpp"
+#include "sim/numbers.hpp"
 #include "sim/pack_control.hpp"
 #include "sim/words.hpp"
 
@@ -10,8 +11,6 @@
 #include <cmath>
 
 namespace batgw::sim {
-
-namespace layout = deye;
 
 namespace {
 
@@ -23,27 +22,13 @@ constexpr unsigned pulse_every = 17;
 constexpr std::int64_t cell_type_eve = 3, software_digits = 0x2004, hardware_digits = 0x2002;
 constexpr std::uint64_t alarm_cell_high = 1U << 0, alarm_cell_low = 1U << 1;
 
-template <class Q>
-Q quantity(double value)
-{
-    return Q::from_milli(std::llround(value * 1000.0));
-}
-template <class Q>
-double number(Q q)
-{
-    return static_cast<double>(q.milli()) / 1000.0;
-}
-// 1 at `full`, 0 at `none`, straight between.
-double fade(double x, double none, double full) { return std::clamp((x - none) / (full - none), 0.0, 1.0); }
-
 }  // namespace
 
 DeyePack::DeyePack(const BatteryChoice& choice)
     : choice_{choice},
       cells_{choice.cells == 0 ? usual_cells : std::clamp(choice.cells, 12U, 18U)}
 {
-    set_modules(
-        choice.modules == 0 ? usual_modules : std::clamp(choice.modules, 1U, static_cast<unsigned>(layout::most_modules)));
+    set_modules(choice.modules == 0 ? usual_modules : std::clamp(choice.modules, 1U, static_cast<unsigned>(deye::most_modules)));
 }
 
 DeyePack::Unit DeyePack::make_unit(unsigned n) const
@@ -113,7 +98,7 @@ Percent DeyePack::true_soc() const { return quantity<Percent>(mean_soc() * 100.0
 
 void DeyePack::on_frame(const CanFrame& frame, Instant)
 {
-    if (!frame.extended && frame.id == layout::heartbeat.id && frame.len == 8) ++heartbeats_;
+    if (!frame.extended && frame.id == deye::heartbeat.id && frame.len == 8) ++heartbeats_;
 }
 
 void DeyePack::add_job(Duration period, void (DeyePack::*send)(unsigned, Outbox&), unsigned module, Instant now, Duration stagger)
@@ -253,27 +238,27 @@ void DeyePack::send_limits(unsigned, Outbox& out)
     const bool full = carrying(true) == 0;
     if (!full) pulse_turn_ = 0;
     if (full && pulses_ && ++pulse_turn_ % pulse_every == 0) charge = pulse_a;
-    CanFrame f = layout::limits.blank();
-    layout::charge_voltage.put(f, quantity<Voltage>(3.6 * cells_));
-    layout::charge_limit.put(f, quantity<Current>(charge));
-    layout::discharge_limit.put(f, quantity<Current>(forced_discharge_a_.value_or(total(&DeyePack::discharge_limit_of))));
-    layout::discharge_voltage.put(f, quantity<Voltage>(3.0 * cells_));
+    CanFrame f = deye::limits.blank();
+    deye::charge_voltage.put(f, quantity<Voltage>(3.6 * cells_));
+    deye::charge_limit.put(f, quantity<Current>(charge));
+    deye::discharge_limit.put(f, quantity<Current>(forced_discharge_a_.value_or(total(&DeyePack::discharge_limit_of))));
+    deye::discharge_voltage.put(f, quantity<Voltage>(3.0 * cells_));
     emit(f, out);
 }
 
 void DeyePack::send_limits_grid(unsigned, Outbox& out)
 {
-    CanFrame f = layout::limits_grid.blank();
-    layout::charge_limit_grid.put(f, quantity<Current>(forced_charge_a_.value_or(total(&DeyePack::charge_limit_of))));
-    layout::discharge_limit_grid.put(f, quantity<Current>(forced_discharge_a_.value_or(total(&DeyePack::discharge_limit_of))));
+    CanFrame f = deye::limits_grid.blank();
+    deye::charge_limit_grid.put(f, quantity<Current>(forced_charge_a_.value_or(total(&DeyePack::charge_limit_of))));
+    deye::discharge_limit_grid.put(f, quantity<Current>(forced_discharge_a_.value_or(total(&DeyePack::discharge_limit_of))));
     emit(f, out);
 }
 
 void DeyePack::send_charge_state(unsigned, Outbox& out)
 {
-    CanFrame f = layout::charge_state.blank();
-    layout::soc.put(f, quantity<Percent>(frozen_soc_.value_or(mean_soc() * 100.0)));
-    layout::soh.put(f, 99_pct);
+    CanFrame f = deye::charge_state.blank();
+    deye::soc.put(f, quantity<Percent>(frozen_soc_.value_or(mean_soc() * 100.0)));
+    deye::soh.put(f, 99_pct);
     emit(f, out);
 }
 
@@ -282,38 +267,38 @@ void DeyePack::send_measurements(unsigned, Outbox& out)
     double sum = 0;
     for (const Unit& u : units_)
         for (unsigned i = 0; i < sensors; ++i) sum += u.here ? u.model.temperature(i) : 0.0;
-    CanFrame f = layout::measurements.blank();
-    layout::voltage.put(f, quantity<Voltage>(std::round(number(pack_voltage()) * 10.0) / 10.0));
-    if (lied_voltage_) write_raw(f, layout::voltage.bits, std::llround(*lied_voltage_ * 100.0));  // also what no pack can have
-    (victron_ ? layout::current_victron : layout::current_native).put(f, quantity<Current>(flowing_a()));
-    layout::temperature.put(f, quantity<Temperature>(here() > 0 ? sum / (sensors * here()) : 0.0));
+    CanFrame f = deye::measurements.blank();
+    deye::voltage.put(f, quantity<Voltage>(std::round(number(pack_voltage()) * 10.0) / 10.0));
+    if (lied_voltage_) write_raw(f, deye::voltage.bits, std::llround(*lied_voltage_ * 100.0));  // also what no pack can have
+    (victron_ ? deye::current_victron : deye::current_native).put(f, quantity<Current>(flowing_a()));
+    deye::temperature.put(f, quantity<Temperature>(here() > 0 ? sum / (sensors * here()) : 0.0));
     emit(f, out);
 }
 
 void DeyePack::send_identity(unsigned, Outbox& out)
 {
-    CanFrame f = layout::identity.blank();
-    layout::maker.put(f, victron_ ? layout::maker_victron : layout::maker_native);
-    layout::pack_number.put(f, victron_ ? layout::pack_number_victron : 0x303031);  // "001", as in every recording
-    layout::cell_type.put(f, cell_type_eve);
-    layout::capacity.put(f, quantity<Charge>(module_ah * here()));
+    CanFrame f = deye::identity.blank();
+    deye::maker.put(f, victron_ ? deye::maker_victron : deye::maker_native);
+    deye::pack_number.put(f, victron_ ? deye::pack_number_victron : 0x303031);  // "001", as in every recording
+    deye::cell_type.put(f, cell_type_eve);
+    deye::capacity.put(f, quantity<Charge>(module_ah * here()));
     emit(f, out);
 }
 
 void DeyePack::send_alarms(unsigned, Outbox& out)
 {
-    CanFrame f = layout::alarms.blank();
-    write_raw(f, layout::all_tables, static_cast<std::int64_t>(all_alarms()));
+    CanFrame f = deye::alarms.blank();
+    write_raw(f, deye::all_tables, static_cast<std::int64_t>(all_alarms()));
     emit(f, out);
 }
 
 void DeyePack::send_requests(unsigned, Outbox& out)
 {
-    CanFrame f = layout::requests.blank();
+    CanFrame f = deye::requests.blank();
     if (!old_firmware_) {
-        layout::charge_enabled.put(f, carrying(true) > 0);
-        layout::discharge_enabled.put(f, carrying(false) > 0);
-        layout::charge_forced_1.put(f, forced_charge_);
+        deye::charge_enabled.put(f, carrying(true) > 0);
+        deye::discharge_enabled.put(f, carrying(false) > 0);
+        deye::charge_forced_1.put(f, forced_charge_);
     }
     emit(f, out);
 }
@@ -331,10 +316,10 @@ void DeyePack::put_extremes(CanFrame& f, const std::vector<const Unit*>& units) 
             hot = std::max(hot, u->model.temperature(i));
         }
     }
-    layout::cell_max.put(f, quantity<Voltage>(high));
-    layout::cell_min.put(f, quantity<Voltage>(low));
-    layout::temperature_max.put(f, quantity<Temperature>(hot));
-    layout::temperature_min.put(f, quantity<Temperature>(cold));
+    deye::cell_max.put(f, quantity<Voltage>(high));
+    deye::cell_min.put(f, quantity<Voltage>(low));
+    deye::temperature_max.put(f, quantity<Temperature>(hot));
+    deye::temperature_min.put(f, quantity<Temperature>(cold));
 }
 
 void DeyePack::send_extremes(unsigned, Outbox& out)
@@ -342,16 +327,16 @@ void DeyePack::send_extremes(unsigned, Outbox& out)
     std::vector<const Unit*> units;
     for (const Unit& u : units_)
         if (u.here) units.push_back(&u);
-    CanFrame f = layout::extremes.blank();
+    CanFrame f = deye::extremes.blank();
     put_extremes(f, units);
     emit(f, out);
 }
 
 void DeyePack::send_versions(unsigned, Outbox& out)
 {
-    CanFrame f = layout::versions.blank();
-    layout::software.put(f, software_digits);
-    layout::hardware.put(f, hardware_digits);
+    CanFrame f = deye::versions.blank();
+    deye::software.put(f, software_digits);
+    deye::hardware.put(f, hardware_digits);
     emit(f, out);
 }
 
@@ -359,24 +344,24 @@ void DeyePack::send_counts(unsigned, Outbox& out)
 {
     unsigned normal = 0;
     for (const Unit& u : units_) normal += u.here && alarms_of(u) == 0 ? 1U : 0U;
-    CanFrame f = layout::counts.blank();
-    layout::modules_normal.put(f, normal);
-    layout::modules_no_charge.put(f, here() - carrying(true));
-    layout::modules_no_discharge.put(f, here() - carrying(false));
-    layout::modules_lost.put(f, static_cast<std::int64_t>(units_.size()) - here());
-    layout::modules_parallel.put(f, here());
+    CanFrame f = deye::counts.blank();
+    deye::modules_normal.put(f, normal);
+    deye::modules_no_charge.put(f, here() - carrying(true));
+    deye::modules_no_discharge.put(f, here() - carrying(false));
+    deye::modules_lost.put(f, static_cast<std::int64_t>(units_.size()) - here());
+    deye::modules_parallel.put(f, here());
     emit(f, out);
 }
 
-void DeyePack::send_alarms_victron(unsigned, Outbox& out) { emit(layout::alarms_victron.blank(), out); }
+void DeyePack::send_alarms_victron(unsigned, Outbox& out) { emit(deye::alarms_victron.blank(), out); }
 
 void DeyePack::send_identity_victron(unsigned, Outbox& out)
 {
-    CanFrame f = layout::identity_victron.blank();
-    layout::cell_type_victron.put(f, cell_type_eve);
-    layout::software_victron.put(f, software_digits);
-    layout::capacity_victron.put(f, quantity<Charge>(module_ah * here()));
-    layout::maker_of_victron.put(f, layout::maker_native);
+    CanFrame f = deye::identity_victron.blank();
+    deye::cell_type_victron.put(f, cell_type_eve);
+    deye::software_victron.put(f, software_digits);
+    deye::capacity_victron.put(f, quantity<Charge>(module_ah * here()));
+    deye::maker_of_victron.put(f, deye::maker_native);
     emit(f, out);
 }
 
@@ -386,11 +371,11 @@ void DeyePack::send_module_alarms(unsigned n, Outbox& out)
 {
     const Unit& u = units_[n];
     if (!u.here) return;
-    CanFrame f = layout::module_alarms.blank(n);
-    write_raw(f, layout::all_tables, static_cast<std::int64_t>(alarms_of(u)));
-    layout::parallel_done.put(f, true);
-    layout::charge_switch.put(f, charge_closed(u));
-    layout::discharge_switch.put(f, discharge_closed(u));
+    CanFrame f = deye::module_alarms.blank(n);
+    write_raw(f, deye::all_tables, static_cast<std::int64_t>(alarms_of(u)));
+    deye::parallel_done.put(f, true);
+    deye::charge_switch.put(f, charge_closed(u));
+    deye::discharge_switch.put(f, discharge_closed(u));
     emit(f, out);
 }
 
@@ -398,18 +383,18 @@ void DeyePack::send_module_summary(unsigned n, Outbox& out)
 {
     const Unit& u = units_[n];
     if (!u.here) return;
-    CanFrame f = layout::module_summary.blank(n);
-    layout::module_voltage.put(f, quantity<Voltage>(u.model.pack_voltage()));
-    layout::module_current.put(f, quantity<Current>(current_of(u)));
-    layout::module_soc.put(f, quantity<Percent>(frozen_soc_.value_or(u.model.soc() * 100.0)));
-    layout::module_soh.put(f, 99_pct);
+    CanFrame f = deye::module_summary.blank(n);
+    deye::module_voltage.put(f, quantity<Voltage>(u.model.pack_voltage()));
+    deye::module_current.put(f, quantity<Current>(current_of(u)));
+    deye::module_soc.put(f, quantity<Percent>(frozen_soc_.value_or(u.model.soc() * 100.0)));
+    deye::module_soh.put(f, 99_pct);
     emit(f, out);
 }
 
 void DeyePack::send_module_extremes(unsigned n, Outbox& out)
 {
     if (!units_[n].here) return;
-    CanFrame f = layout::module_extremes.blank(n);
+    CanFrame f = deye::module_extremes.blank(n);
     put_extremes(f, {&units_[n]});
     emit(f, out);
 }
@@ -418,11 +403,11 @@ void DeyePack::send_module_switches(unsigned n, Outbox& out)
 {
     const Unit& u = units_[n];
     if (!u.here) return;
-    CanFrame f = layout::module_switches.blank(n);
-    layout::switch_temperature.put(f, quantity<Temperature>(u.model.temperature(0) + 0.05 * std::abs(current_of(u))));
-    write_raw(f, layout::heater_temperature.bits, layout::no_heater);
-    layout::module_charge_limit.put(f, quantity<Current>(charge_limit_of(u)));
-    layout::module_discharge_limit.put(f, quantity<Current>(discharge_limit_of(u)));
+    CanFrame f = deye::module_switches.blank(n);
+    deye::switch_temperature.put(f, quantity<Temperature>(u.model.temperature(0) + 0.05 * std::abs(current_of(u))));
+    write_raw(f, deye::heater_temperature.bits, deye::no_heater);
+    deye::module_charge_limit.put(f, quantity<Current>(charge_limit_of(u)));
+    deye::module_discharge_limit.put(f, quantity<Current>(discharge_limit_of(u)));
     emit(f, out);
 }
 
@@ -436,19 +421,19 @@ void DeyePack::send_module_state(unsigned n, Outbox& out)
     each_cell(u, [&](double v) { low = std::min(low, v); });
     for (unsigned i = 0; i < std::min(u.model.cells(), 16U); ++i)
         if (u.model.cell_voltage(i) > 3.40 && u.model.cell_voltage(i) > low + 0.025) balancing |= 1ULL << i;
-    CanFrame f = layout::module_state.blank(n);
-    layout::mode.put(f, amps > 0.1 ? 1 : amps < -0.1 ? 2 : 0);
-    layout::fault_level.put(f, alarms_of(u) != 0 ? 1 : 0);
-    layout::cycles.put(f, quantity<Count>(std::floor(u.model.discharged_ah() / module_ah)));
-    layout::balancing.put(f, static_cast<std::int64_t>(balancing));
-    layout::sub_state.put(f, amps > 0.1 ? 0x0F : amps < -0.1 ? 0x09 : 0x03);
+    CanFrame f = deye::module_state.blank(n);
+    deye::mode.put(f, amps > 0.1 ? 1 : amps < -0.1 ? 2 : 0);
+    deye::fault_level.put(f, alarms_of(u) != 0 ? 1 : 0);
+    deye::cycles.put(f, quantity<Count>(std::floor(u.model.discharged_ah() / module_ah)));
+    deye::balancing.put(f, static_cast<std::int64_t>(balancing));
+    deye::sub_state.put(f, amps > 0.1 ? 0x0F : amps < -0.1 ? 0x09 : 0x03);
     emit(f, out);
 }
 
 void DeyePack::send_module_firmware(unsigned n, Outbox& out)
 {
     if (!units_[n].here) return;
-    CanFrame f = layout::module_firmware.blank(n);
+    CanFrame f = deye::module_firmware.blank(n);
     f.data = {0x20, 0x04, 0xAA, 'V', '7', '.', '0', '6'};
     emit(f, out);
 }
@@ -457,9 +442,9 @@ void DeyePack::send_module_energy(unsigned n, Outbox& out)
 {
     const Unit& u = units_[n];
     if (!u.here) return;
-    CanFrame f = layout::module_energy.blank(n);
-    layout::energy_in.put(f, quantity<Energy>(u.model.charged_kwh() * 1000.0));
-    layout::energy_out.put(f, quantity<Energy>(u.model.discharged_kwh() * 1000.0));
+    CanFrame f = deye::module_energy.blank(n);
+    deye::energy_in.put(f, quantity<Energy>(u.model.charged_kwh() * 1000.0));
+    deye::energy_out.put(f, quantity<Energy>(u.model.discharged_kwh() * 1000.0));
     emit(f, out);
 }
 
@@ -467,14 +452,14 @@ void DeyePack::send_module_energy(unsigned n, Outbox& out)
 void DeyePack::send_module_serial_1(unsigned n, Outbox& out)
 {
     if (!units_[n].here) return;
-    CanFrame f = layout::module_serial_1.blank(n);
+    CanFrame f = deye::module_serial_1.blank(n);
     f.data = {'S', 'N', '0', '0', '0', '0', '0', '0'};
     emit(f, out);
 }
 void DeyePack::send_module_serial_2(unsigned n, Outbox& out)
 {
     if (!units_[n].here) return;
-    CanFrame f = layout::module_serial_2.blank(n);
+    CanFrame f = deye::module_serial_2.blank(n);
     const auto digit = [](unsigned d) { return static_cast<std::uint8_t>('0' + d); };
     f.data = {'0', '0', '0', '0', '0', '0', digit((n + 1) / 10), digit((n + 1) % 10)};
     emit(f, out);
@@ -483,13 +468,13 @@ void DeyePack::send_module_serial_2(unsigned n, Outbox& out)
 void DeyePack::send_module_counters_1(unsigned n, Outbox& out)
 {
     if (!units_[n].here) return;
-    CanFrame f = layout::module_counters_1.blank(n);
-    layout::over_charges.put(f, 1);
+    CanFrame f = deye::module_counters_1.blank(n);
+    deye::over_charges.put(f, 1);
     emit(f, out);
 }
 void DeyePack::send_module_counters_2(unsigned n, Outbox& out)
 {
-    if (units_[n].here) emit(layout::module_counters_2.blank(n), out);
+    if (units_[n].here) emit(deye::module_counters_2.blank(n), out);
 }
 
 // ---- text control ----
@@ -594,7 +579,7 @@ bool DeyePack::do_temp(const Words& w)
 bool DeyePack::do_modules(const Words& w)
 {
     const auto count = w.size() == 2 ? number_of(w[1]) : std::nullopt;
-    if (!count || *count < 1 || *count > layout::most_modules) return false;
+    if (!count || *count < 1 || *count > deye::most_modules) return false;
     set_modules(static_cast<unsigned>(*count));
     return true;
 }
@@ -619,7 +604,7 @@ bool DeyePack::do_alarm(const Words& w)
     Unit* u = unit_of(w[1]);
     const auto bit = number_of(w[2]);
     const auto on = switch_of(w[3]);
-    if (u == nullptr || !bit || *bit < 0 || *bit >= static_cast<double>(layout::alarm_count) || !on) return false;
+    if (u == nullptr || !bit || *bit < 0 || *bit >= static_cast<double>(deye::alarm_count) || !on) return false;
     const std::uint64_t mask = 1ULL << static_cast<unsigned>(*bit);
     u->alarms = *on ? u->alarms | mask : u->alarms & ~mask;
     return true;

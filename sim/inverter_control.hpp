@@ -13,6 +13,18 @@
 
 namespace batgw::sim {
 
+constexpr Duration boot_time = 500ms;
+constexpr Duration lateness = 30ms;  // what a desktop's scheduler may add
+constexpr double highest_sane_a = 500.0;
+
+// The characters of a frame's payload from byte `first` up to a 0.
+inline std::string text_in(const CanFrame& f, std::size_t first)
+{
+    std::string text;
+    for (std::size_t i = first; i < f.data.size() && f.data[i] != 0; ++i) text += static_cast<char>(f.data[i]);
+    return text;
+}
+
 // "power WATTS"
 inline bool set_power(const Words& words, Regulator& regulator)
 {

@@ -1,5 +1,7 @@
 #include "sim/plant.hpp"
 
+#include "sim/numbers.hpp"
+
 #include <algorithm>
 #include <chrono>
 #include <cmath>
@@ -9,9 +11,6 @@ namespace {
 
 constexpr double capacitor_f = 0.0015;
 constexpr double highest_v = 1000.0;
-
-double in_volts(Voltage v) { return static_cast<double>(v.milli()) / 1000.0; }
-double in_amps(Current i) { return static_cast<double>(i.milli()) / 1000.0; }
 
 }  // namespace
 
@@ -23,7 +22,7 @@ Instant Plant::on_tick(Instant now)
     last_ = now;
 
     const Connection connection = battery_.connection();
-    const double pack = in_volts(battery_.pack_voltage());
+    const double pack = number(battery_.pack_voltage());
     const Current flow = inverter_.current();
     switch (connection) {
     case Connection::closed:
@@ -34,7 +33,7 @@ Instant Plant::on_tick(Instant now)
     case Connection::open: link_ *= std::exp(-seconds / discharge_tau_s); break;
     }
     // With nothing behind it the capacitor takes what the inverter does, and is full or empty in no time.
-    if (connection != Connection::closed) link_ = std::clamp(link_ + in_amps(flow) * seconds / capacitor_f, 0.0, highest_v);
+    if (connection != Connection::closed) link_ = std::clamp(link_ + number(flow) * seconds / capacitor_f, 0.0, highest_v);
     battery_.set_current(connection == Connection::closed ? flow : Current{});
     before_ = connection;
 

@@ -2,44 +2,22 @@
 
 #include "inverter/pylontech_hv_layout.hpp"
 #include "sim/inverter_control.hpp"
+#include "sim/numbers.hpp"
 
 #include <algorithm>
 #include <cmath>
 
 namespace batgw::sim {
 
-namespace layout = pylontech_hv;
-
 namespace {
 
-constexpr Duration boot_time = 500ms;
-constexpr std::array<std::uint32_t, 9> ensemble_ids{layout::totals.id, layout::limits.id, layout::cell_voltages.id,
-    layout::cell_temperatures.id, layout::status.id, layout::module_voltages.id, layout::module_temperatures.id,
-    layout::forbidden.id, layout::other_faults.id};
+constexpr std::array<std::uint32_t, 9> ensemble_ids{pylontech_hv::totals.id, pylontech_hv::limits.id,
+    pylontech_hv::cell_voltages.id, pylontech_hv::cell_temperatures.id, pylontech_hv::status.id, pylontech_hv::module_voltages.id,
+    pylontech_hv::module_temperatures.id, pylontech_hv::forbidden.id, pylontech_hv::other_faults.id};
 constexpr std::array<std::uint32_t, 4> equipment_ids{
-    layout::versions.id, layout::geometry.id, layout::maker.id, layout::model.id};
-constexpr double highest_sane_a = 500.0;
+    pylontech_hv::versions.id, pylontech_hv::geometry.id, pylontech_hv::maker.id, pylontech_hv::model.id};
 // Bits of the protections that stop a direction.
 constexpr std::int64_t stops_charge = 0b1001'0011'1010, stops_discharge = 0b0110'1100'0101;
-
-template <class Q>
-double number(Q q)
-{
-    return static_cast<double>(q.milli()) / 1000.0;
-}
-
-std::string hex(std::uint32_t id)
-{
-    constexpr std::string_view digits = "0123456789ABCDEF";
-    return {'0', 'x', digits[id >> 12 & 0xF], digits[id >> 8 & 0xF], digits[id >> 4 & 0xF], digits[id & 0xF]};
-}
-
-std::string text_in(const CanFrame& f)
-{
-    std::string text;
-    for (std::size_t i = 0; i < f.data.size() && f.data[i] != 0; ++i) text += static_cast<char>(f.data[i]);
-    return text;
-}
 
 bool is_in(std::span<const std::uint32_t> ids, std::uint32_t id) { return std::find(ids.begin(), ids.end(), id) != ids.end(); }
 
@@ -70,9 +48,9 @@ void PylontechHvInverter::on_frame(const CanFrame& f, Instant at)
 {
     if (!f.extended || f.len != 8 || at < boot_at_) return;  // not awake yet
     const std::uint32_t id = f.id - address_;
-    if (id == layout::mask_answer.id) {
+    if (id == pylontech_hv::mask_answer.id) {
         ++frames_;
-        if (layout::mask_accepted(f) == layout::word_yes) problem("a lost link would be hidden");
+        if (pylontech_hv::mask_accepted(f) == pylontech_hv::word_yes) problem("a lost link would be hidden");
         ++told_.refusals;
     } else if (is_in(ensemble_ids, id) || is_in(equipment_ids, id)) {
         ++frames_;
@@ -97,13 +75,13 @@ void PylontechHvInverter::hear_answer(const CanFrame& f, std::uint32_t id, Insta
         return;
     }
     switch (id) {
-    case layout::totals.id: hear_totals(f); break;
-    case layout::limits.id: hear_limits(f); break;
-    case layout::cell_voltages.id: hear_cells(f); break;
-    case layout::cell_temperatures.id: hear_temperatures(f); break;
-    case layout::status.id: hear_status(f); break;
-    case layout::forbidden.id: hear_marks(f); break;
-    case layout::other_faults.id: told_.other_faults = read_raw(f, layout::other_field); break;
+    case pylontech_hv::totals.id: hear_totals(f); break;
+    case pylontech_hv::limits.id: hear_limits(f); break;
+    case pylontech_hv::cell_voltages.id: hear_cells(f); break;
+    case pylontech_hv::cell_temperatures.id: hear_temperatures(f); break;
+    case pylontech_hv::status.id: hear_status(f); break;
+    case pylontech_hv::forbidden.id: hear_marks(f); break;
+    case pylontech_hv::other_faults.id: told_.other_faults = read_raw(f, pylontech_hv::other_field); break;
     default: hear_equipment(f, id);
     }
     if (++expected_.next < expected_.ids.size()) return;
@@ -116,20 +94,20 @@ void PylontechHvInverter::hear_answer(const CanFrame& f, std::uint32_t id, Insta
 
 void PylontechHvInverter::hear_totals(const CanFrame& f)
 {
-    told_.voltage = layout::voltage(f);
-    told_.current = layout::current(f);
-    told_.soc = layout::soc(f);
-    told_.soh = layout::soh(f);
+    told_.voltage = pylontech_hv::voltage(f);
+    told_.current = pylontech_hv::current(f);
+    told_.soc = pylontech_hv::soc(f);
+    told_.soh = pylontech_hv::soh(f);
     if (!told_.soc || !told_.soh) problem("state of charge or health above 100 %");
     if (!told_.current) problem("current beyond its codes");
 }
 
 void PylontechHvInverter::hear_limits(const CanFrame& f)
 {
-    told_.window_max = layout::charge_cutoff(f);
-    told_.window_min = layout::discharge_cutoff(f);
-    told_.charge = layout::charge_limit(f);
-    told_.discharge = (minus_ ? layout::discharge_limit_minus : layout::discharge_limit)(f);
+    told_.window_max = pylontech_hv::charge_cutoff(f);
+    told_.window_min = pylontech_hv::discharge_cutoff(f);
+    told_.charge = pylontech_hv::charge_limit(f);
+    told_.discharge = (minus_ ? pylontech_hv::discharge_limit_minus : pylontech_hv::discharge_limit)(f);
     if (*told_.window_min <= 0_V || *told_.window_min >= *told_.window_max) problem("voltage window is none");
     if (!told_.charge || !told_.discharge) return problem("a limit below 0 A");
     const double charge = number(*told_.charge), discharge = number(*told_.discharge);
@@ -143,47 +121,49 @@ void PylontechHvInverter::hear_limits(const CanFrame& f)
 
 void PylontechHvInverter::hear_cells(const CanFrame& f)
 {
-    told_.cell_max = layout::cell_max(f);
-    told_.cell_min = layout::cell_min(f);
+    told_.cell_max = pylontech_hv::cell_max(f);
+    told_.cell_min = pylontech_hv::cell_min(f);
     if (*told_.cell_min > *told_.cell_max) problem("lowest cell above the highest");
-    if (*told_.cell_min == 0_V || *layout::max_number(f) == 0 || *layout::min_number(f) == 0) problem("a cell that is none");
+    if (*told_.cell_min == 0_V || *pylontech_hv::max_number(f) == 0 || *pylontech_hv::min_number(f) == 0)
+        problem("a cell that is none");
 }
 
 void PylontechHvInverter::hear_temperatures(const CanFrame& f)
 {
-    told_.temperature_max = layout::cell_hottest(f);
-    told_.temperature_min = layout::cell_coldest(f);
+    told_.temperature_max = pylontech_hv::cell_hottest(f);
+    told_.temperature_min = pylontech_hv::cell_coldest(f);
     if (*told_.temperature_min > *told_.temperature_max) problem("lowest temperature above the highest");
 }
 
 void PylontechHvInverter::hear_status(const CanFrame& f)
 {
-    told_.state = *layout::state(f);
-    told_.faults = read_raw(f, layout::faults_field);
-    told_.alarms = read_raw(f, layout::alarms_field);
-    told_.protections = read_raw(f, layout::protections_field);
-    if (told_.state > layout::state_idle) problem("a state that is none");
+    told_.state = *pylontech_hv::state(f);
+    told_.faults = read_raw(f, pylontech_hv::faults_field);
+    told_.alarms = read_raw(f, pylontech_hv::alarms_field);
+    told_.protections = read_raw(f, pylontech_hv::protections_field);
+    if (told_.state > pylontech_hv::state_idle) problem("a state that is none");
     if (((told_.alarms | told_.protections) & ~0xFFF) != 0) problem("reserved alarm or protection bits");
 }
 
 void PylontechHvInverter::hear_marks(const CanFrame& f)
 {
-    told_.charge_forbidden = layout::charge_forbidden(f) == layout::word_yes;
-    told_.discharge_forbidden = layout::discharge_forbidden(f) == layout::word_yes;
+    told_.charge_forbidden = pylontech_hv::charge_forbidden(f) == pylontech_hv::word_yes;
+    told_.discharge_forbidden = pylontech_hv::discharge_forbidden(f) == pylontech_hv::word_yes;
 }
 
 void PylontechHvInverter::hear_equipment(const CanFrame& f, std::uint32_t id)
 {
-    if (id == layout::geometry.id) {
-        told_.cells = *layout::cells(f);
-        told_.modules = *layout::modules(f);
-        if (told_.cells != told_.modules * *layout::cells_per_module(f)) problem("cells are not modules times cells of each");
-        if (*layout::capacity(f) == 0_Ah || *layout::voltage_level(f) == 0_V) problem("a battery of no size");
-    } else if (id == layout::maker.id) {
-        told_.maker = text_in(f);
+    if (id == pylontech_hv::geometry.id) {
+        told_.cells = *pylontech_hv::cells(f);
+        told_.modules = *pylontech_hv::modules(f);
+        if (told_.cells != told_.modules * *pylontech_hv::cells_per_module(f))
+            problem("cells are not modules times cells of each");
+        if (*pylontech_hv::capacity(f) == 0_Ah || *pylontech_hv::voltage_level(f) == 0_V) problem("a battery of no size");
+    } else if (id == pylontech_hv::maker.id) {
+        told_.maker = text_in(f, 0);
         if (told_.maker.empty()) problem("a battery without a name");
-    } else if (id == layout::model.id) {
-        told_.model = text_in(f);
+    } else if (id == pylontech_hv::model.id) {
+        told_.model = text_in(f, 0);
     }
 }
 
@@ -237,8 +217,8 @@ void PylontechHvInverter::watch_answers(Instant now)
 
 void PylontechHvInverter::ask(std::int64_t what, std::span<const std::uint32_t> answer, Outbox& out)
 {
-    CanFrame f = layout::request.blank();
-    layout::question.put(f, what);
+    CanFrame f = pylontech_hv::request.blank();
+    pylontech_hv::question.put(f, what);
     out.send(f);
     expected_.ids = answer;
     expected_.next = 0;
@@ -250,11 +230,11 @@ void PylontechHvInverter::speak(Instant now, Outbox& out)
     orders_.clear();
     if (!expected_.ids.empty()) return;  // one question at a time
     if (now >= equipment_at_) {
-        ask(layout::ask_equipment, equipment_ids, out);
+        ask(pylontech_hv::ask_equipment, equipment_ids, out);
         equipment_at_ = now + ensemble_every;  // until it knows who is there
         asked_at_ = now;
     } else if (now >= ensemble_at_) {
-        ask(layout::ask_ensemble, ensemble_ids, out);
+        ask(pylontech_hv::ask_ensemble, ensemble_ids, out);
         ensemble_at_ = now + ensemble_every;
         asked_at_ = now;
     }
@@ -369,7 +349,7 @@ bool PylontechHvInverter::do_identify(const Words&)
 bool PylontechHvInverter::do_address(const Words& w)
 {
     const auto n = w.size() == 2 ? number_of(w[1]) : std::nullopt;
-    if (!n || *n < 0 || *n >= layout::addresses || *n != std::floor(*n)) return false;
+    if (!n || *n < 0 || *n >= pylontech_hv::addresses || *n != std::floor(*n)) return false;
     address_ = static_cast<std::uint32_t>(*n);
     return true;
 }
@@ -386,14 +366,14 @@ bool PylontechHvInverter::do_order(const Words& w)
     const std::string_view what = w.size() == 2 ? w[1] : std::string_view{};
     CanFrame f{};
     if (what == "sleep" || what == "wake") {
-        f = layout::sleep_wake.blank();
-        layout::sleep_word.put(f, what == "wake" ? layout::word_wake : layout::word_sleep);
+        f = pylontech_hv::sleep_wake.blank();
+        pylontech_hv::sleep_word.put(f, what == "wake" ? pylontech_hv::word_wake : pylontech_hv::word_sleep);
     } else if (what == "mask") {
-        f = layout::mask_fault.blank();
-        layout::mask_word.put(f, layout::word_yes);
+        f = pylontech_hv::mask_fault.blank();
+        pylontech_hv::mask_word.put(f, pylontech_hv::word_yes);
     } else if (what == "charge" || what == "discharge") {
-        f = layout::relay_command.blank();
-        (what == "charge" ? layout::charge_command : layout::discharge_command).put(f, layout::word_yes);
+        f = pylontech_hv::relay_command.blank();
+        (what == "charge" ? pylontech_hv::charge_command : pylontech_hv::discharge_command).put(f, pylontech_hv::word_yes);
     } else {
         return false;
     }

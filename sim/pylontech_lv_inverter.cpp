@@ -2,40 +2,22 @@
 
 #include "inverter/pylontech_lv_layout.hpp"
 #include "sim/inverter_control.hpp"
+#include "sim/numbers.hpp"
 
 #include <algorithm>
 #include <cmath>
 
 namespace batgw::sim {
 
-namespace layout = pylontech_lv;
 using pylontech_lv::Slot;
 
 namespace {
 
-constexpr Duration boot_time = 500ms, alive_every = 1s;
-constexpr Duration lateness = 30ms;         // what a desktop's scheduler may add
+constexpr Duration alive_every = 1s;
 constexpr Duration settled = 30ms;          // frames of one beat are all there
 constexpr Duration complete_in = 5s;        // every frame of the profile has come
 constexpr double as_good_as_zero_a = 0.15;  // some batteries say 0.1 A for nothing
 constexpr double taper_v = 0.3;             // below the charge voltage the current becomes less
-
-template <class Q>
-double number(Q q)
-{
-    return static_cast<double>(q.milli()) / 1000.0;
-}
-template <class Q>
-Q quantity(double value)
-{
-    return Q::from_milli(std::llround(value * 1000.0));
-}
-
-std::string hex(std::uint32_t id)
-{
-    constexpr std::string_view digits = "0123456789ABCDEF";
-    return {'0', 'x', digits[id >> 8 & 0xF], digits[id >> 4 & 0xF], digits[id & 0xF]};
-}
 
 std::uint32_t id_of(Slot slot, const pylontech_lv::Profile& profile) { return pylontech_lv::rule_of(slot, profile, false).id; }
 
@@ -126,7 +108,7 @@ void PylontechLvInverter::keep_rhythm(Rhythm& r, const CanFrame& f, Instant at)
 
 void PylontechLvInverter::check_rhythms(Instant now)
 {
-    const Duration longest_allowed = layout::beat + profile_->spacing + lateness;
+    const Duration longest_allowed = pylontech_lv::beat + profile_->spacing + lateness;
     for (Rhythm& r : rhythms_) {
         if (!r.last) continue;
         if (!r.complained && now - *r.last > longest_allowed) {
@@ -158,15 +140,15 @@ void PylontechLvInverter::hear(Slot slot, const CanFrame& f, Instant at)
     case Slot::alarms: return hear_alarms(f);
     case Slot::maker: return hear_maker(f);
     case Slot::extremes:
-        if (*layout::cell_voltage_min(f) > *layout::cell_voltage_max(f) ||
-            *layout::temperature_min(f) > *layout::temperature_max(f))
+        if (*pylontech_lv::cell_voltage_min(f) > *pylontech_lv::cell_voltage_max(f) ||
+            *pylontech_lv::temperature_min(f) > *pylontech_lv::temperature_max(f))
             problem("lowest above highest");
         return;
     case Slot::product:
-        if (*layout::capacity(f) <= Charge{}) problem("capacity 0");
+        if (*pylontech_lv::capacity(f) <= Charge{}) problem("capacity 0");
         return;
     case Slot::installed_capacity:
-        if (*layout::installed(f) <= Charge{}) problem("capacity 0");
+        if (*pylontech_lv::installed(f) <= Charge{}) problem("capacity 0");
         return;
     default: return;
     }
@@ -174,10 +156,10 @@ void PylontechLvInverter::hear(Slot slot, const CanFrame& f, Instant at)
 
 void PylontechLvInverter::hear_limits(const CanFrame& f, Instant at)
 {
-    told_.charge_voltage = layout::charge_voltage(f);
-    told_.discharge_voltage = layout::discharge_voltage(f);
-    told_.charge = layout::charge_limit(f);
-    told_.discharge = layout::discharge_limit(f);
+    told_.charge_voltage = pylontech_lv::charge_voltage(f);
+    told_.discharge_voltage = pylontech_lv::discharge_voltage(f);
+    told_.charge = pylontech_lv::charge_limit(f);
+    told_.discharge = pylontech_lv::discharge_limit(f);
     if (!told_.charge || !told_.discharge) {
         problem("a limit below 0");
         told_.charge = told_.discharge = Current{};
@@ -194,11 +176,11 @@ void PylontechLvInverter::hear_limits(const CanFrame& f, Instant at)
 
 void PylontechLvInverter::hear_charge_state(const CanFrame& f)
 {
-    told_.soc = layout::soc(f);
-    told_.soh = layout::soh(f);
+    told_.soc = pylontech_lv::soc(f);
+    told_.soh = pylontech_lv::soh(f);
     if (!told_.soc || !told_.soh) problem("state of charge or health above 100 %");
     if (profile_->tail != pylontech_lv::Tail::soc_fine || f.len < 6) return;
-    const auto fine = layout::soc_fine(f);
+    const auto fine = pylontech_lv::soc_fine(f);
     if (!fine || !told_.soc || magnitude(*fine - *told_.soc) > 1_pct)
         problem("two states of charge that differ");
     else
@@ -207,10 +189,10 @@ void PylontechLvInverter::hear_charge_state(const CanFrame& f)
 
 void PylontechLvInverter::hear_measurements(const CanFrame& f)
 {
-    told_.voltage = (coarse_voltage_ ? layout::voltage_coarse : layout::voltage)(f);
-    told_.current = layout::current(f);
+    told_.voltage = (coarse_voltage_ ? pylontech_lv::voltage_coarse : pylontech_lv::voltage)(f);
+    told_.current = pylontech_lv::current(f);
     // The field is full: the battery has more than it can say here.
-    if (read_raw(f, layout::voltage.bits) == layout::voltage.valid.max) told_.voltage.reset();
+    if (read_raw(f, pylontech_lv::voltage.bits) == pylontech_lv::voltage.valid.max) told_.voltage.reset();
     acknowledge_now_ = true;
     check_charge_voltage();
 }
@@ -226,32 +208,32 @@ void PylontechLvInverter::check_charge_voltage()
 
 void PylontechLvInverter::hear_status(const CanFrame& f)
 {
-    told_.charge_protection = layout::over_voltage(f) || layout::charge_over_current(f);
-    told_.discharge_protection = layout::under_voltage(f) || layout::discharge_over_current(f);
-    told_.system_error = layout::system_error(f);
-    told_.modules = layout::modules(f).value_or(0);
+    told_.charge_protection = pylontech_lv::over_voltage(f) || pylontech_lv::charge_over_current(f);
+    told_.discharge_protection = pylontech_lv::under_voltage(f) || pylontech_lv::discharge_over_current(f);
+    told_.system_error = pylontech_lv::system_error(f);
+    told_.modules = pylontech_lv::modules(f).value_or(0);
     if (told_.modules == 0) problem("no module");
-    if (!profile_->lux_fields && layout::signature(f) != layout::signature_pn) problem("not signed PN");
+    if (!profile_->lux_fields && pylontech_lv::signature(f) != pylontech_lv::signature_pn) problem("not signed PN");
 }
 
 void PylontechLvInverter::hear_requests(const CanFrame& f)
 {
-    told_.may_charge = layout::charge_enable(f);
-    told_.may_discharge = layout::discharge_enable(f);
-    told_.force_charge = layout::force_charge_1(f) || layout::force_charge_2(f);
-    told_.full_charge = layout::full_charge_request(f);
+    told_.may_charge = pylontech_lv::charge_enable(f);
+    told_.may_discharge = pylontech_lv::discharge_enable(f);
+    told_.force_charge = pylontech_lv::force_charge_1(f) || pylontech_lv::force_charge_2(f);
+    told_.full_charge = pylontech_lv::full_charge_request(f);
     if ((told_.force_charge || told_.full_charge) && !*told_.may_charge) problem("asks for charging and forbids it");
 }
 
 // 01 raises, 10 ends; 00 and 11 leave it as it is.
 void PylontechLvInverter::hear_alarms(const CanFrame& f)
 {
-    for (unsigned i = 0; i < layout::pair_count; ++i) {
-        std::uint16_t& items = i < layout::first_warning_pair ? told_.alarms : told_.warnings;
-        const auto bit = static_cast<std::uint16_t>(1U << i % layout::first_warning_pair);
+    for (unsigned i = 0; i < pylontech_lv::pair_count; ++i) {
+        std::uint16_t& items = i < pylontech_lv::first_warning_pair ? told_.alarms : told_.warnings;
+        const auto bit = static_cast<std::uint16_t>(1U << i % pylontech_lv::first_warning_pair);
         const std::int64_t pair = read_raw(f, le(2 * i, 2));
-        if (pair == layout::pair_raised) items |= bit;
-        if (pair == layout::pair_clear) items &= static_cast<std::uint16_t>(~bit);
+        if (pair == pylontech_lv::pair_raised) items |= bit;
+        if (pair == pylontech_lv::pair_clear) items &= static_cast<std::uint16_t>(~bit);
     }
 }
 
@@ -312,12 +294,12 @@ void PylontechLvInverter::regulate(Instant now)
 
 CanFrame PylontechLvInverter::acknowledgement()
 {
-    CanFrame f{.id = layout::alive_id, .extended = acknowledge_ == Acknowledge::extended};
+    CanFrame f{.id = pylontech_lv::alive_id, .extended = acknowledge_ == Acknowledge::extended};
     if (!profile_->inverter_measures) return f;
-    layout::inverter_voltage.put(f, quantity<Voltage>(lied_v_.value_or(terminal_v() + 0.05 * chance_.swing())));
-    layout::inverter_current.put(f, quantity<Current>(regulator_.current_a() + 0.05 * chance_.swing()));
-    layout::inverter_temperature.put(f, quantity<Temperature>(31.0 + 0.1 * std::abs(regulator_.current_a())));
-    layout::inverter_soc.put(f, told_.soc.value_or(Percent{}));
+    pylontech_lv::inverter_voltage.put(f, quantity<Voltage>(lied_v_.value_or(terminal_v() + 0.05 * chance_.swing())));
+    pylontech_lv::inverter_current.put(f, quantity<Current>(regulator_.current_a() + 0.05 * chance_.swing()));
+    pylontech_lv::inverter_temperature.put(f, quantity<Temperature>(31.0 + 0.1 * std::abs(regulator_.current_a())));
+    pylontech_lv::inverter_soc.put(f, told_.soc.value_or(Percent{}));
     return f;
 }
 
@@ -332,12 +314,12 @@ void PylontechLvInverter::speak(Instant now, Outbox& out)
     if (acknowledge_ != Acknowledge::off) out.send(acknowledgement());
     for (const std::uint32_t id : profile_->life) {
         CanFrame f{.id = id};
-        if (id == layout::alive_id) continue;
-        if (id == layout::inverter_brand.id && !profile_->inverter_measures)
+        if (id == pylontech_lv::alive_id) continue;
+        if (id == pylontech_lv::inverter_brand.id && !profile_->inverter_measures)
             f.data = {0x12, 0x34, 0x56, 0x78, 'V', 'I', 'C', 0};  // real: Venus OS
-        if (id == layout::order.id) {
+        if (id == pylontech_lv::order.id) {
             if (!switch_off_) continue;
-            layout::switch_off.put(f, true);
+            pylontech_lv::switch_off.put(f, true);
         }
         out.send(f);
     }

@@ -121,7 +121,7 @@ class SerialHouse {
 public:
     SerialHouse()
     {
-        Gateway::Setup setup{.config = configuration(path_),
+        batgw::Gateway::Setup setup{.config = configuration(path_),
             .battery = find_battery_driver("daly-uart"),
             .inverter = find_inverter_driver("byd-hvs"),
             .restored = {},
@@ -131,7 +131,7 @@ public:
             if (side == Side::battery) return open_bus(base_.get(), spec, listener, log);
             return std::make_unique<bus::FdBus>(base_.get(), inverter_bus_.gateway, listener);
         };
-        gateway_ = std::make_unique<Gateway>(base_.get(), std::move(setup), channels_);
+        gateway_ = std::make_unique<batgw::Gateway>(base_.get(), std::move(setup), channels_);
         constexpr timeval at_once{};
         event_base_loopexit(base_.get(), &at_once);
         gateway_->run();  // the first turn; from here on the test turns the loop
@@ -212,7 +212,7 @@ private:
     bench::Pair inverter_bus_;
     std::unique_ptr<sim::SimulatedInverter> inverter_ = sim::make_inverter("byd-hvs", {});
     Instant inverter_wake_{};
-    std::unique_ptr<Gateway> gateway_;
+    std::unique_ptr<batgw::Gateway> gateway_;
 };
 
 std::uint64_t count(const Snapshot& s, batgw::Heard heard) { return s.buses[0].traffic.heard[static_cast<std::size_t>(heard)]; }

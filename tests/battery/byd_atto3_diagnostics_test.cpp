@@ -59,7 +59,7 @@ public:
         answer_all();
         bool asked = false;
         auto others = answer;
-        answer = [this, did, &asked, others](const CanFrame& f) {
+        answer = [did, &asked, others](const CanFrame& f) {
             if (f.data[1] == 0x22 && (f.data[2] << 8 | f.data[3]) == did)
                 asked = true;
             else

@@ -251,12 +251,12 @@ private:
 };
 
 // The outside thread's loop, run by the test.
-class Loop {
+class OutsideLoop {
 public:
-    Loop() : base_{event_base_new()} { REQUIRE(base_); }
-    ~Loop() { event_base_free(base_); }
-    Loop(const Loop&) = delete;
-    Loop& operator=(const Loop&) = delete;
+    OutsideLoop() : base_{event_base_new()} { REQUIRE(base_); }
+    ~OutsideLoop() { event_base_free(base_); }
+    OutsideLoop(const OutsideLoop&) = delete;
+    OutsideLoop& operator=(const OutsideLoop&) = delete;
     event_base* base() const { return base_; }
 
     // Until `done`, asked again and again, with `each` called in between; false when the time is over.
@@ -291,7 +291,7 @@ inline MqttConfig plain_config(std::uint16_t port)
 // A client with a bridge that answers at once and sends a snapshot every 100 ms.
 class Gateway {
 public:
-    Gateway(Loop& loop, const MqttConfig& config, bool with_snapshots = true) : loop_{loop}, snapshots_{with_snapshots}
+    Gateway(OutsideLoop& loop, const MqttConfig& config, bool with_snapshots = true) : loop_{loop}, snapshots_{with_snapshots}
     {
         state_.max_charge = state_.max_discharge = 10_kW;
         MqttHooks hooks;
@@ -389,7 +389,7 @@ public:
     std::chrono::milliseconds longest_call{};
 
 private:
-    Loop& loop_;
+    OutsideLoop& loop_;
     bool snapshots_;
     std::size_t answered_ = 0;
     std::uint64_t sequence_ = 0;

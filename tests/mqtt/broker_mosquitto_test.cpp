@@ -36,7 +36,7 @@ TEST_CASE("a consumer sees every topic, and what is retained it sees later, too"
 {
     Broker broker;
     broker.wait();
-    Loop loop;
+    OutsideLoop loop;
     Watcher watcher{broker.port()};
     Gateway gateway{loop, plain_config(broker.port())};
     REQUIRE(gateway.until([&] { return watcher.count("inverter/availability") == 1; }, 10s, &watcher));
@@ -77,10 +77,10 @@ TEST_CASE("a gateway that is killed is reported Offline by the broker")
     Broker broker;
     broker.wait();
     Watcher watcher{broker.port()};
-    Loop loop;
+    OutsideLoop loop;
     const pid_t child = ::fork();
     if (child == 0) {
-        Loop own;
+        OutsideLoop own;
         Gateway gateway{own, plain_config(broker.port())};
         gateway.until([] { return false; }, 30s);
         ::_exit(0);
@@ -108,7 +108,7 @@ TEST_CASE("user and password reach the broker; wrong ones are tried again with o
     Broker broker{login_required(users)};
     broker.wait();
     Watcher watcher{broker.port(), "eye", "see"};
-    Loop loop;
+    OutsideLoop loop;
     MqttConfig config = plain_config(broker.port());
     {
         Gateway nobody{loop, config};
@@ -150,7 +150,7 @@ TEST_CASE("the access list of the documentation lets the gateway do all it does,
     Broker broker{login_required(users) + "acl_file " + acl + "\n"};
     broker.wait();
     Watcher watcher{broker.port(), "eye", "see"};
-    Loop loop;
+    OutsideLoop loop;
     MqttConfig config = plain_config(broker.port());
     config.username = "gate";
     config.password = "right";
@@ -172,7 +172,7 @@ TEST_CASE("a broker that dies and comes back gets the whole state within 2 s of 
 {
     Broker broker;
     broker.wait();
-    Loop loop;
+    OutsideLoop loop;
     auto watcher = std::make_unique<Watcher>(broker.port());
     Gateway gateway{loop, plain_config(broker.port())};
     REQUIRE(gateway.connect(watcher.get()));
@@ -204,7 +204,7 @@ TEST_CASE("a frozen broker, and a half-open connection, are noticed by the keep-
 {
     Broker frozen;
     frozen.wait();
-    Loop loop;
+    OutsideLoop loop;
     FakeBroker half_open;  // takes everything, says nothing any more
     half_open.on_packet = [&](const FakeBroker::Packet& p) {
         if (half_open.connections == 1 && p.type == 12) return;
@@ -245,7 +245,7 @@ TEST_CASE("commands are submitted, answered, and followed by STATUS")
 {
     Broker broker;
     broker.wait();
-    Loop loop;
+    OutsideLoop loop;
     Watcher watcher{broker.port()};
     Gateway gateway{loop, plain_config(broker.port())};
     REQUIRE(gateway.until([&] { return watcher.count("inverter/availability") == 1; }, 10s, &watcher));
@@ -276,7 +276,7 @@ TEST_CASE("a retained command is refused at each connect, changes nothing, and i
 {
     Broker broker;
     broker.wait();
-    Loop loop;
+    OutsideLoop loop;
     Watcher watcher{broker.port()};
     watcher.command("charge", "off", true);
     watcher.command("max-charge", "1", true);
@@ -300,7 +300,7 @@ TEST_CASE("an OFF in a flood of 1000 commands a second arrives within 100 ms")
 {
     Broker broker;
     broker.wait();
-    Loop loop;
+    OutsideLoop loop;
     Watcher watcher{broker.port()};
     Gateway gateway{loop, plain_config(broker.port())};
     REQUIRE(gateway.connect(&watcher));
@@ -335,7 +335,7 @@ TEST_CASE("MQTT 5: an answer goes to the response topic with its correlation dat
 {
     Broker broker;
     broker.wait();
-    Loop loop;
+    OutsideLoop loop;
     Watcher watcher{broker.port(), {}, {}, true};
     MqttConfig config = plain_config(broker.port());
     config.version = "5";
@@ -374,7 +374,7 @@ TEST_CASE("MQTT 5: an answer goes to the response topic with its correlation dat
 // MQTT-010
 TEST_CASE("each client has an id of its own, and keeps it over reconnects")
 {
-    Loop loop;
+    OutsideLoop loop;
     FakeBroker broker;
     broker.on_packet = [&](const FakeBroker::Packet& p) { broker.polite(p); };
     std::set<std::string> ids;

@@ -114,7 +114,7 @@ TEST_CASE("TLS: who is let in, and who is refused for which reason")
         {"ciphers that do not exist", l.good, [&](TlsConfig& t) { t.ca = file("ca.crt"), t.ciphers = "NONSENSE"; },
             "tls.ciphers"},
     };
-    Loop loop;
+    OutsideLoop loop;
     std::vector<std::unique_ptr<Gateway>> gateways;
     for (const Row& row : rows) {
         MqttConfig config = plain_config(row.port);
@@ -159,7 +159,7 @@ TEST_CASE("TLS: who is let in, and who is refused for which reason")
 
 TEST_CASE("TLS: a connection refused at once is none, so that the next address of a name gets its turn")
 {
-    Loop loop;
+    OutsideLoop loop;
     MqttConfig config = plain_config(free_port());
     config.tls.on = true;
     config.tls.verify = false;
@@ -173,7 +173,7 @@ TEST_CASE("TLS: a connection refused at once is none, so that the next address o
 TEST_CASE("certificates are read again at each connection")
 {
     Listeners l;
-    Loop loop;
+    OutsideLoop loop;
     const Directory& d = l.certificates.d;
     MqttConfig config = plain_config(l.good);
     config.tls.on = true;
@@ -193,7 +193,7 @@ TEST_CASE("a connection that has to be waited for comes about, with TLS and with
     plain.wait();
     for (const bool tls : {false, true}) {
         CAPTURE(tls);
-        Loop loop;
+        OutsideLoop loop;
         const SlowWay way{tls ? l.good : plain.port()};
         MqttConfig config = plain_config(way.port());
         config.tls.on = tls;
@@ -211,7 +211,7 @@ TEST_CASE("a connection that has to be waited for comes about, with TLS and with
 TEST_CASE("a broker that hangs up or says nonsense within the TLS handshake does not make the loop spin")
 {
     for (const bool hang_up : {true, false}) {
-        Loop loop;
+        OutsideLoop loop;
         FakeBroker broker;
         broker.reads = false;  // what comes is no MQTT
         broker.on_connection = [&] {
@@ -240,7 +240,7 @@ TEST_CASE("private addresses are told from public ones, and a public one without
     for (const char* away :
         {"8.8.8.8", "172.32.0.1", "172.15.0.1", "192.169.0.1", "11.0.0.1", "100.128.0.1", "2001:db8::1", "::2", "::", "name"})
         CHECK_FALSE(mqtt::is_private_address(away));
-    Loop loop;
+    OutsideLoop loop;
     MqttConfig config = plain_config(1883);
     config.host = "192.0.2.1";  // a documentation address: nobody is there
     Gateway plain{loop, config};

@@ -18,7 +18,7 @@ using namespace std::string_literals;
 namespace {
 
 bool run(
-    Loop& loop, Gateway& gateway, FakeBroker& broker, const std::function<bool()>& done, std::chrono::milliseconds patience = 10s)
+    OutsideLoop& loop, Gateway& gateway, FakeBroker& broker, const std::function<bool()>& done, std::chrono::milliseconds patience = 10s)
 {
     return loop.until(done, patience, [&] {
         gateway.bridge();
@@ -55,7 +55,7 @@ std::string publish_packet(const std::string& topic, const std::string& payload,
 // MQTT-010
 TEST_CASE("the order at connect: will, Online, subscription, STATUS, values, STATE, ALARMS, CELLS, availability")
 {
-    Loop loop;
+    OutsideLoop loop;
     FakeBroker broker;
     broker.on_packet = [&](const FakeBroker::Packet& p) { broker.polite(p); };
     MqttConfig config = plain_config(broker.port());
@@ -95,7 +95,7 @@ TEST_CASE("the order at connect: will, Online, subscription, STATUS, values, STA
 // MQTT-011
 TEST_CASE("an orderly stop publishes Offline, then disconnects, and takes what was not sent along")
 {
-    Loop loop;
+    OutsideLoop loop;
     FakeBroker broker;
     broker.on_packet = [&](const FakeBroker::Packet& p) { broker.polite(p); };
     Gateway gateway{loop, plain_config(broker.port())};
@@ -115,7 +115,7 @@ TEST_CASE("an orderly stop publishes Offline, then disconnects, and takes what w
 
 TEST_CASE("stopping without a connection, or with a broker that is stuck, takes 2 s at most")
 {
-    Loop loop;
+    OutsideLoop loop;
     {
         Gateway nowhere{loop, plain_config(free_port())};
         CHECK(nowhere.stop());
@@ -159,7 +159,7 @@ TEST_CASE("a broker that refuses, resets or closes is tried again for ever, with
             {}},
         Row{"no answer from the broker in time", {}, {}},
     };
-    Loop loop;
+    OutsideLoop loop;
     std::vector<std::unique_ptr<FakeBroker>> brokers;
     std::vector<std::unique_ptr<Gateway>> gateways;
     for (const Row& row : rows) {
@@ -197,7 +197,7 @@ TEST_CASE("a broker that refuses, resets or closes is tried again for ever, with
 
 TEST_CASE("it connects when the broker comes to its senses, and says so once")
 {
-    Loop loop;
+    OutsideLoop loop;
     FakeBroker broker;
     bool sane = false;
     broker.on_packet = [&](const FakeBroker::Packet& p) {
@@ -219,7 +219,7 @@ TEST_CASE("it connects when the broker comes to its senses, and says so once")
 // MQTT-062, SAFE-190
 TEST_CASE("a broker that stops reading costs bounded memory and no time, and gets nothing old afterwards")
 {
-    Loop loop;
+    OutsideLoop loop;
     FakeBroker broker;
     bool stuck = true;
     broker.on_packet = [&](const FakeBroker::Packet& p) {
@@ -255,7 +255,7 @@ TEST_CASE("a broker that stops reading costs bounded memory and no time, and get
 // MQTT-063, SAFE-193
 TEST_CASE("a packet of many megabytes ends the connection before it ends the memory")
 {
-    Loop loop;
+    OutsideLoop loop;
     FakeBroker broker;
     broker.on_packet = [&](const FakeBroker::Packet& p) { broker.polite(p); };
     Gateway gateway{loop, plain_config(broker.port())};
@@ -279,7 +279,7 @@ TEST_CASE("a packet of many megabytes ends the connection before it ends the mem
 // SAFE-193
 TEST_CASE("payloads beyond 1024 bytes are answered too_long, empty ones are answered, and both change nothing")
 {
-    Loop loop;
+    OutsideLoop loop;
     FakeBroker broker;
     broker.on_packet = [&](const FakeBroker::Packet& p) { broker.polite(p); };
     Gateway gateway{loop, plain_config(broker.port())};
@@ -310,7 +310,7 @@ TEST_CASE("payloads beyond 1024 bytes are answered too_long, empty ones are answ
 // MQTT-062, SAFE-190
 TEST_CASE("an answer that the broker had no time to take is delivered after it was restarted")
 {
-    Loop loop;
+    OutsideLoop loop;
     FakeBroker broker;
     broker.on_packet = [&](const FakeBroker::Packet& p) {
         const bool answer = p.type == 3 && p.topic() == "battery-gateway/RESULT";
@@ -339,7 +339,7 @@ TEST_CASE("an answer that the broker had no time to take is delivered after it w
 // MQTT-050
 TEST_CASE("an empty list of commands makes it publish only")
 {
-    Loop loop;
+    OutsideLoop loop;
     FakeBroker broker;
     broker.on_packet = [&](const FakeBroker::Packet& p) { broker.polite(p); };
     MqttConfig config = plain_config(broker.port());
@@ -351,7 +351,7 @@ TEST_CASE("an empty list of commands makes it publish only")
 
 TEST_CASE("before the first snapshot only LWT and the subscription are sent")
 {
-    Loop loop;
+    OutsideLoop loop;
     FakeBroker broker;
     broker.on_packet = [&](const FakeBroker::Packet& p) { broker.polite(p); };
     Gateway gateway{loop, plain_config(broker.port()), false};
@@ -365,7 +365,7 @@ TEST_CASE("before the first snapshot only LWT and the subscription are sent")
 
 TEST_CASE("a new configuration says goodbye under the old topic and starts under the new one")
 {
-    Loop loop;
+    OutsideLoop loop;
     FakeBroker broker;
     broker.on_packet = [&](const FakeBroker::Packet& p) { broker.polite(p); };
     MqttConfig config = plain_config(broker.port());
@@ -386,7 +386,7 @@ TEST_CASE("a new configuration says goodbye under the old topic and starts under
 // MQTT-060
 TEST_CASE("a name that does not resolve is a failure to try again, not one to wait for")
 {
-    Loop loop;
+    OutsideLoop loop;
     MqttConfig config = plain_config(1);
     config.host = "no-such-broker.invalid";
     const auto begin = Clock::now();
@@ -398,7 +398,7 @@ TEST_CASE("a name that does not resolve is a failure to try again, not one to wa
 
 TEST_CASE("a name with several addresses is tried address by address")
 {
-    Loop loop;
+    OutsideLoop loop;
     FakeBroker broker;  // 127.0.0.1 only; localhost may be ::1 first
     broker.on_packet = [&](const FakeBroker::Packet& p) { broker.polite(p); };
     for (const char* family : {"any", "ipv4"}) {
@@ -412,7 +412,7 @@ TEST_CASE("a name with several addresses is tried address by address")
 
 TEST_CASE("a client may be destroyed at any moment")
 {
-    Loop loop;
+    OutsideLoop loop;
     FakeBroker broker;
     broker.on_packet = [&](const FakeBroker::Packet& p) { broker.polite(p); };
     for (int turns = 0; turns < 12; ++turns) {
