@@ -1,7 +1,7 @@
 // make bench: prints the table of docs/benchmarks.md, measured on this machine. Nothing here is asserted; a figure that could not
 // be taken is said to be missing.
-#include "house.hpp"
 #include "model/snapshot.hpp"
+#include "tests/bench/house.hpp"
 
 #include <fmt/format.h>
 
@@ -343,8 +343,9 @@ void latency()
 {
     Loop loop;
     loop.to_full_power();
-    // The limit falls by 0.1 kW about every 150 ms from 8.5 kW, again and again, amid 4,000 other frames a second on each bus. The
-    // steps drift against the driver's 2 s cycle: in step with it, each fortieth would fall into the 5 ms kept after a cyclic frame.
+    // The limit falls by 0.1 kW about every 150 ms from 8.5 kW, again and again, amid 4,000 other frames a second on each bus.
+    // The steps drift against the driver's 2 s cycle: in step with it, each fortieth would fall into the 5 ms kept after a cyclic
+    // frame.
     std::vector<double> micros;
     std::optional<Instant> asked;
     std::int64_t last_limit = -1;  // -1: not known yet

@@ -17,8 +17,8 @@ using namespace std::string_literals;
 
 namespace {
 
-bool run(
-    OutsideLoop& loop, Gateway& gateway, FakeBroker& broker, const std::function<bool()>& done, std::chrono::milliseconds patience = 10s)
+bool run(OutsideLoop& loop, Gateway& gateway, FakeBroker& broker, const std::function<bool()>& done,
+    std::chrono::milliseconds patience = 10s)
 {
     return loop.until(done, patience, [&] {
         gateway.bridge();

@@ -1,4 +1,4 @@
-#include "house.hpp"
+#include "tests/safety/house.hpp"
 
 #include <doctest/doctest.h>
 

@@ -42,11 +42,11 @@ struct GpioRig {
         Duration lag = 20ms;
         Instant asked{};
         bool coil = false;
-        void drive(bool on, Instant now)
+        void drive(bool on, Instant at)
         {
-            if (on != coil) asked = now;
+            if (on != coil) asked = at;
             coil = on;
-            if (now - asked >= lag) closed = on;
+            if (at - asked >= lag) closed = on;
             if (stuck) closed = *stuck;
         }
     };

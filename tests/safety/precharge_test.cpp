@@ -95,7 +95,8 @@ TEST_CASE("precharge: the band is 3 %, at least 3 V and at most 15 V")
     // Both edges, from both sides.
     for (const auto& [offset, good] : {std::pair{-12.0, true}, {-12.1, false}, {12.0, true}, {25.0, false}}) {
         const auto end = Charging{.tau_s = 0.05, .offset = offset}.run();
-        CAPTURE(offset);
+        const double by = offset;
+        CAPTURE(by);
         CHECK((end.result == Result::done) == good);
     }
 }

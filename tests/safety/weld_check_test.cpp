@@ -1,4 +1,4 @@
-#include "gpio_rig.hpp"
+#include "tests/safety/gpio_rig.hpp"
 
 #include <cmath>
 #include <optional>
