@@ -187,6 +187,9 @@ void check_temperature(Checker& c, const SafetyConfig::TemperatureRules& t)
 void check_other_safety(Checker& c, const SafetyConfig& s)
 {
     c.below("safety.link_lost_s", "safety.link_lost_open_s", true, "lost before opened");
+    const std::string over = "warn <= block <= trip";
+    c.below("safety.over_limit.warn_s", "safety.over_limit.block_s", true, over);
+    c.below("safety.over_limit.block_s", "safety.over_limit.trip_s", true, over);
     c.below("safety.over_current.block_pct", "safety.over_current.trip_pct", false, "block < trip");
     c.below("safety.insulation.block_ohm_per_v", "safety.insulation.warn_ohm_per_v", false, "block < warn");
     c.below("safety.process.stall_warn_ms", "safety.process.stall_block_ms", false, "warn < block");

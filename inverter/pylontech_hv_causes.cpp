@@ -59,6 +59,8 @@ constexpr std::array table{
     Row{FaultId::sig_bad,            of_voltage,          0,                       trouble::voltage_sensor,     0},
     Row{FaultId::sig_bad,            of_temperature,      0,                       trouble::temperature_sensor, 0},
     Row{FaultId::sig_bad,            of_neither,          0,                       trouble::other,              other::self_test},
+    Row{FaultId::sig_frozen,         of_voltage,          0,                       trouble::voltage_sensor,     0},
+    Row{FaultId::sig_frozen,         of_neither,          0,                       trouble::other,              other::self_test},
     Row{FaultId::plausibility,       of_voltage,          0,                       trouble::voltage_sensor,     0},
     Row{FaultId::plausibility,       of_temperature,      0,                       trouble::temperature_sensor, 0},
     Row{FaultId::plausibility,       of_neither,          0,                       trouble::other,              other::self_test},
@@ -82,8 +84,9 @@ constexpr std::array table{
     Row{FaultId::pack_v_crit,        too_low,             kind::pack_low,          0,                           0},
     Row{FaultId::overcurrent,        inwards,             kind::charge_current,    0,                           0},
     Row{FaultId::overcurrent,        outwards,            kind::discharge_current, 0,                           0},
-    Row{FaultId::ignores_zero_limit, goes_on_charging,    kind::charge_current,    0,                           0},
-    Row{FaultId::ignores_zero_limit, goes_on_discharging, kind::discharge_current, 0,                           0},
+    Row{FaultId::limit_exceeded,     goes_on_charging,    kind::charge_current,    0,                           0},
+    Row{FaultId::limit_exceeded,     goes_on_discharging, kind::discharge_current, 0,                           0},
+    Row{FaultId::inverter_ignores_limits, always,         0,                       trouble::other,              other::safety},
     // Temperatures.
     Row{FaultId::temp_curve,         cold_charging,       kind::charge_cold,       0,                           0},
     Row{FaultId::temp_curve,         cold_discharging,    kind::discharge_cold,    0,                           0},
@@ -127,6 +130,7 @@ constexpr std::array table{
     unshown(FaultId::inv_link_lost), unshown(FaultId::link_synthetic), unshown(FaultId::unverified_driver), unshown(FaultId::black_start),
     unshown(FaultId::bus_off), unshown(FaultId::bus_down), unshown(FaultId::tx_starved), unshown(FaultId::retained_command),
     unshown(FaultId::tls_unverified), unshown(FaultId::state_not_kept), unshown(FaultId::clock_invalid),
+    unshown(FaultId::assumed), unshown(FaultId::idle_drain),
 };
 // clang-format on
 

@@ -99,6 +99,12 @@ struct SafetyConfig {
     Duration hold = 30s;
     Percent ramp_up_per_second = 5_pct;
     Duration increase_settle = 5s;
+    struct OverLimit {  // current above what the inverter was told (SAFE-066)
+        Percent margin = 10_pct;
+        Current margin_least = 2_A;
+        Duration warn = 5s, block = 15s, trip = 30s;
+        Duration grace = 5s;  // what an inverter gets to follow a lower limit
+    } over_limit;
     struct OverCurrent {
         Percent block = 110_pct, trip = 125_pct;
         Duration block_delay = 10s, trip_delay = 2s;

@@ -27,7 +27,9 @@ constexpr bool covers(Direction set, Direction one)
 #define BATGW_FAULTS(X)                                                                                                          \
     X(sig_stale, "SIG_STALE", "SAFE-023")                                                                                        \
     X(sig_bad, "SIG_BAD", "SAFE-024")                                                                                            \
+    X(sig_frozen, "SIG_FROZEN", "SAFE-027")                                                                                      \
     X(plausibility, "PLAUSIBILITY", "SAFE-028")                                                                                  \
+    X(assumed, "ASSUMED", "SAFE-029")                                                                                            \
     X(loop_stall, "LOOP_STALL", "SAFE-004")                                                                                      \
     X(tx_guard_refused, "TX_GUARD_REFUSED", "SAFE-006")                                                                          \
     X(cell_high_curve, "CELL_HIGH_CURVE", "SAFE-073")                                                                            \
@@ -77,7 +79,9 @@ constexpr bool covers(Direction set, Direction one)
     X(gpio_lines, "GPIO_LINES", "SAFE-159")                                                                                      \
     X(link_synthetic, "LINK_SYNTHETIC", "SAFE-161")                                                                              \
     X(unverified_driver, "UNVERIFIED_DRIVER", "SAFE-308")                                                                        \
-    X(ignores_zero_limit, "IGNORES_ZERO_LIMIT", "SAFE-113")                                                                      \
+    X(limit_exceeded, "LIMIT_EXCEEDED", "SAFE-066")                                                                              \
+    X(inverter_ignores_limits, "INVERTER_IGNORES_LIMITS", "SAFE-066")                                                            \
+    X(idle_drain, "IDLE_DRAIN", "SAFE-068")                                                                                      \
     X(black_start, "BLACK_START", "SAFE-183")                                                                                    \
     X(bus_off, "BUS_OFF", "SAFE-262")                                                                                            \
     X(bus_down, "BUS_DOWN", "SAFE-251")                                                                                          \

@@ -14,6 +14,8 @@ std::string_view plain_words(FaultId id)
     switch (id) {
     case FaultId::sig_stale: return "battery value too old";
     case FaultId::sig_bad: return "battery value fails its checks";
+    case FaultId::sig_frozen: return "battery value does not move";
+    case FaultId::assumed: return "a value is assumed, not measured";
     case FaultId::plausibility: return "battery values contradict each other";
     case FaultId::loop_stall: return "the program was held up";
     case FaultId::tx_guard_refused: return "a frame was refused before sending";
@@ -64,7 +66,9 @@ std::string_view plain_words(FaultId id)
     case FaultId::gpio_lines: return "contactor lines not usable";
     case FaultId::link_synthetic: return "the link voltage told to the battery is made up";
     case FaultId::unverified_driver: return "driver not verified well enough";
-    case FaultId::ignores_zero_limit: return "the inverter ignores a zero limit";
+    case FaultId::limit_exceeded: return "more current than the inverter was told";
+    case FaultId::inverter_ignores_limits: return "the inverter ignores its limits";
+    case FaultId::idle_drain: return "an empty battery is still drained";
     case FaultId::black_start: return "closed without an inverter";
     case FaultId::bus_off: return "CAN controller off the bus";
     case FaultId::bus_down: return "interface or port not usable";

@@ -203,7 +203,7 @@ void Judge::judge_pack(Round& r)
         .battery = battery, .samples = s, .inverter = r.in.inverter, .closed = r.closed, .capacity = capacity};
     cross_.update(cross, context);
     identity_.update(battery, facts, rules_.cells, r.closed || r.inverter_link.alive, context);
-    watch_zero(r);
+    watch_inverter(r);
 }
 
 // Signals first: the links ask whether all of them are fresh.

@@ -18,6 +18,7 @@
 #include "safety/grants.hpp"
 #include "safety/limits.hpp"
 #include "safety/links.hpp"
+#include "safety/over_limit.hpp"
 #include "safety/signals.hpp"
 
 #include <array>
@@ -176,7 +177,8 @@ private:
     Ceiling commanded_limit(const Round& r, Direction direction, Ceiling limit) const;
     std::optional<Cause> nothing_because(const Round& r, Direction direction) const;
     Grant grant_one(const Round& r, Direction direction, Ramps& ramps) const;
-    void watch_zero(const Round& r);
+    void watch_inverter(const Round& r);
+    void watch_zero(bool told, Instant now);
     void set_voltages(const Round& r);
     void set_flags(const Round& r);
     void follow_stop(const Round& r);
@@ -205,6 +207,7 @@ private:
     ReportedLimits reported_;
     CrossChecks cross_;
     IdentityWatch identity_;
+    OverLimit over_limit_;
     BusHealth battery_bus_{Device::battery}, inverter_bus_{Device::inverter};
     BatteryLink battery_link_;
     InverterLink inverter_link_;

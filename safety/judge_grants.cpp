@@ -153,28 +153,42 @@ void Judge::grant(const Round& r)
     verdict_.discharge = grant_one(r, Direction::discharge, discharge_ramps_);
 }
 
-// An inverter that goes on although it was told to stop (SAFE-113). Judged by the last verdict: that is what it was told.
-void Judge::watch_zero(const Round& r)
+// Whether the inverter keeps to what it was told: the last verdict, not this one.
+void Judge::watch_inverter(const Round& r)
+{
+    // Told is who listens to limits. One that never answers is told all the same, from the moment its driver speaks.
+    const bool listens = r.inverter_link.alive || config_.inverter_link.information_only;
+    const bool spoken_to = r.in.inverter != nullptr && r.in.inverter->phase != InverterPhase::silent &&
+        r.in.inverter->phase != InverterPhase::identify;
+    const bool told = listens && spoken_to && r.inverter_bus.up && !observing_ && verdict_.sequence > 0;
+    const auto empties = [](const ActiveFault& f) {
+        return f.level == FaultClass::block &&
+            (f.id == FaultId::soc_low || f.id == FaultId::cell_low || f.id == FaultId::pack_low);
+    };
+    const bool empty = std::any_of(verdict_.faults.begin(), verdict_.faults.end(), empties);
+    const OverLimit::Input in{.current = samples_.current,
+        .charge = verdict_.charge.current(),
+        .discharge = verdict_.discharge.current(),
+        .told = told,
+        .empty = empty};
+    over_limit_.update(in, {.config = config_, .faults = faults_, .now = r.now});
+    watch_zero(told, r.now);
+}
+
+// An inverter that goes on although it was told to stop (SAFE-113).
+void Judge::watch_zero(bool told, Instant now)
 {
     const auto current = samples_.current.fresh;
     const auto watch = [&](Detector& d, Direction direction, bool zero, Current flows) {
         const bool goes_on = current && zero && flows > zero_residual;
         const bool there = d.update({current || !zero, goes_on, !goes_on, samples_.current.samples},
-            {.delay = ignores_zero_after, .samples = samples_to_block, .hold = config_.hold}, r.now);
+            {.delay = ignores_zero_after, .samples = samples_to_block, .hold = config_.hold}, now);
         // Once shown, the override stays until there is a grant again: the inverter would start again otherwise.
         if (!zero)
             override_ = static_cast<Direction>(static_cast<unsigned>(override_) & ~static_cast<unsigned>(direction));
         else if (there && goes_on)
             override_ = override_ | direction;
-        if (!there) return;
-        ActiveFault f = condition(FaultId::ignores_zero_limit, FaultClass::warn, Direction::none, Device::inverter);
-        f.detail.assign(to_string(direction));
-        faults_.report(f);
     };
-    // One that never answers is told all the same, from the moment its driver speaks.
-    const bool spoken_to =
-        config_.inverter_link.information_only && r.in.inverter != nullptr && r.in.inverter->phase != InverterPhase::silent;
-    const bool told = (r.inverter_link.alive || spoken_to) && verdict_.sequence > 0;
     watch(ignores_charge_, Direction::charge, told && verdict_.charge.is_zero(), current.value_or(Current{}));
     watch(ignores_discharge_, Direction::discharge, told && verdict_.discharge.is_zero(), -current.value_or(Current{}));
 }

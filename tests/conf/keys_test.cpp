@@ -77,6 +77,12 @@ constexpr std::array bounds{
     Bound{"safety.cell.trip_high_v", "1.999", "2", "3.8", "3.801"},
     Bound{"safety.cell.trip_low_v", "1.999", "2", "3.8", "3.801"},
     Bound{"safety.cell.deep_v", "1.999", "2", "3.8", "3.801"},
+    Bound{"safety.over_limit.margin_pct", "0.9", "1", "50", "51"},
+    Bound{"safety.over_limit.margin_a", "0.4", "0.5", "20", "20.1"},
+    Bound{"safety.over_limit.warn_s", "-1", "0", "120", "121"},
+    Bound{"safety.over_limit.block_s", "-1", "0", "120", "121"},
+    Bound{"safety.over_limit.trip_s", "-1", "0", "120", "121"},
+    Bound{"safety.over_limit.grace_s", "-1", "0", "15", "15.1"},
     // only tighter
     Bound{"safety.over_current.block_s", "-1", "0", "10", "10.1"},
     Bound{"safety.over_current.trip_s", "-1", "0", "2", "2.1"},

@@ -115,6 +115,11 @@ const std::vector<Expected> rows{
     {FaultId::link_synthetic, warn, none_, 0, no_pair, no_pair},
     {FaultId::unverified_driver, warn, none_, 0, no_pair, no_pair},
     {FaultId::black_start, warn, none_, 0, no_pair, no_pair},
+    {FaultId::inverter_ignores_limits, trip, cd, system_error, general, no_pair},
+    {FaultId::idle_drain, warn, none_, 0, no_pair, no_pair},
+    {FaultId::sig_frozen, warn, none_, 0, no_pair, pair_internal},
+    {FaultId::sig_frozen, block, cd, system_error, pair_internal, no_pair},
+    {FaultId::assumed, warn, none_, 0, no_pair, no_pair},
     {FaultId::bus_off, warn, none_, communication, no_pair, pair_internal, communication},
     {FaultId::bus_down, warn, none_, communication, no_pair, pair_internal, communication},
     {FaultId::tx_starved, warn, none_, communication, no_pair, pair_internal, communication},
@@ -140,8 +145,7 @@ lv::Alarms shown(
 TEST_CASE("pylontech_lv: every fault of the judge sets the bits it should, and only those")
 {
     // SAFE-110
-    std::set<FaultId> seen{
-        FaultId::pack_v_crit, FaultId::temp_curve, FaultId::overcurrent, FaultId::ignores_zero_limit};  // below
+    std::set<FaultId> seen{FaultId::pack_v_crit, FaultId::temp_curve, FaultId::overcurrent, FaultId::limit_exceeded};  // below
     for (const Expected& row : rows) {
         CAPTURE(to_string(row.id));
         CAPTURE(to_string(row.level));
@@ -247,7 +251,7 @@ TEST_CASE("pylontech_lv: too much current is of charging or discharging by its s
     CHECK(shown(f, cd) == lv::Alarms{discharge_over_current, mask(pair_discharge), 0});
     f.has_value = false;
     CHECK(shown(f, cd) == lv::Alarms{discharge_over_current, mask(pair_discharge), 0});
-    ActiveFault goes_on = fault(FaultId::ignores_zero_limit, warn, none_, Device::inverter);
+    ActiveFault goes_on = fault(FaultId::limit_exceeded, warn, none_, Device::inverter);
     goes_on.detail.assign("C");
     CHECK(shown(goes_on, cd) == lv::Alarms{charge_high, 0, mask(pair_charge)});
     goes_on.detail.assign("D");

@@ -139,8 +139,8 @@ TEST_CASE("pylontech_lv: protections and warnings of the worked examples, from f
     std::vector<ActiveFault> faults{fault(FaultId::cell_high, FaultClass::block, Direction::charge),
         fault(FaultId::overcurrent, FaultClass::block, Direction::charge),
         fault(FaultId::cell_high_curve, FaultClass::derate, Direction::charge),
-        fault(FaultId::ignores_zero_limit, FaultClass::warn, Direction::none),
-        fault(FaultId::ignores_zero_limit, FaultClass::warn, Direction::none),
+        fault(FaultId::limit_exceeded, FaultClass::warn, Direction::none),
+        fault(FaultId::limit_exceeded, FaultClass::warn, Direction::none),
         fault(FaultId::sig_stale, FaultClass::block, Direction::discharge)};
     faults[1].has_value = true;
     faults[1].value_milli = 120'000;

@@ -518,18 +518,18 @@ TEST_CASE(
             (sign > 0 ? op.charge : op.discharge) = false;
             house.current = Current::from_milli(sign * 2000);
             house.run(20s);
-            REQUIRE_FALSE(house.has(FaultId::ignores_zero_limit));
+            REQUIRE_FALSE(house.has(FaultId::limit_exceeded));
             house.current = Current::from_milli(sign * 2001);
             house.step();
             house.run(4900ms);
-            REQUIRE_FALSE(house.has(FaultId::ignores_zero_limit));
+            REQUIRE_FALSE(house.has(FaultId::limit_exceeded));
             house.step();
-            REQUIRE(house.has(FaultId::ignores_zero_limit, FaultClass::warn));
+            REQUIRE(house.has(FaultId::limit_exceeded, FaultClass::warn));
             const Direction direction = sign > 0 ? Direction::charge : Direction::discharge;
             REQUIRE(house.verdict().override_soc == (chosen ? direction : Direction::none));
             house.current = 0_A;  // obeyed: the override stays, or it would start again
             house.run(60s);
-            REQUIRE_FALSE(house.has(FaultId::ignores_zero_limit));
+            REQUIRE_FALSE(house.has(FaultId::limit_exceeded));
             REQUIRE(house.verdict().override_soc == (chosen ? direction : Direction::none));
             op.charge = op.discharge = true;
             house.run(1s);
@@ -550,8 +550,8 @@ TEST_CASE("an inverter that never answers is watched for current against a zero 
             house.up();
             house.inputs.operator_.charge = false;
             house.current = 10_A;
-            house.run(10s);
-            REQUIRE(house.has(FaultId::ignores_zero_limit) == (information_only && phase == InverterPhase::run));
+            house.run(11s);  // five to obey, five above
+            REQUIRE(house.has(FaultId::limit_exceeded) == (information_only && phase == InverterPhase::run));
         }
 }
 

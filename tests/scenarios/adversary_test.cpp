@@ -649,3 +649,50 @@ TEST_CASE("adversary: a house with one value moved towards the unsafe side never
     }
     CHECK(lowered > 8);
 }
+
+TEST_CASE("adversary: an inverter that goes on discharging at a limit of zero is warned about, then parted from the pack")
+{
+    // SAFE-066, SAFE-153
+    World w;
+    w.start_up();
+    w.inverter->set_wish(-6_kW);
+    w.run(20s);
+    w.inverter->command("ignore on");
+    Command off;
+    off.kind = CommandKind::discharge;
+    w.command(off);
+    const Instant told = w.now;
+    REQUIRE(w.run_until([&] { return w.has(FaultId::limit_exceeded, "D"); }, 60s));
+    CHECK(w.now - told >= 10s);  // five to obey, five above
+    CHECK(w.now - told <= 12s);
+    CHECK(closed(w));
+    REQUIRE(w.run_until([&] { return w.has(FaultId::inverter_ignores_limits); }, 60s));
+    CHECK(w.now - told >= 35s);
+    CHECK(w.now - told <= 37s);
+    CHECK(w.verdict().state == GatewayState::trip);
+    REQUIRE(w.run_until([&] { return open(w); }, 15s));  // ten seconds of waiting for a low current, which never comes
+    CHECK(contactors(w).counts().opened_under_load == 1);
+    w.run(10min);
+    CHECK(open(w));
+}
+
+TEST_CASE("adversary: an inverter that takes four seconds for every order is never blamed")
+{
+    // SAFE-066
+    World w;
+    w.start_up();
+    w.inverter->command("delay 4000");
+    Command c;
+    c.kind = CommandKind::discharge;
+    for (int i = 0; i < 10; ++i) {
+        w.inverter->set_wish(i % 2 == 0 ? -9_kW : 9_kW);
+        w.run(40s);
+        c.on = false;
+        c.kind = i % 2 == 0 ? CommandKind::discharge : CommandKind::charge;
+        w.command(c);
+        w.run(20s);
+        CHECK_FALSE(w.has(FaultId::limit_exceeded));
+        c.on = true;
+        w.command(c);
+    }
+}

@@ -234,7 +234,7 @@ TEST_CASE(
     off.kind = CommandKind::charge;
     w.run(5s);
     w.command(off);
-    REQUIRE(w.run_until([&] { return w.has(FaultId::ignores_zero_limit); }, 60s));
+    REQUIRE(w.run_until([&] { return w.has(FaultId::limit_exceeded); }, 60s));
     w.run(2s);
     CHECK((told(w, 0x359).data[3] & 0x01) != 0);
     CHECK(told(w, 0x355).data[0] == 100);  // SAFE-113

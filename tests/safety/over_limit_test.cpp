@@ -1,0 +1,269 @@
+// Current against what the inverter was told.
+#include "tests/safety/house.hpp"
+
+#include <doctest/doctest.h>
+
+using namespace batgw;
+using batgw::test::House;
+
+namespace {
+
+constexpr Current amperes(std::int64_t milli) { return Current::from_milli(milli); }
+
+// At the operator's limits: 10 kW at 400 V are 25 A each way, of which 10 % more are tolerated. Far from the pack's maximum.
+House& running(House& house)
+{
+    house.battery.max_charge = house.battery.max_discharge = 20_kW;
+    house.up();
+    REQUIRE(house.verdict().charge.current() == 25_A);
+    REQUIRE(house.verdict().discharge.current() == 25_A);
+    return house;
+}
+
+// How long until the fault is there with this class, from the next sample on; `limit` when it never is.
+Duration until(House& house, FaultId id, FaultClass level, Duration limit = 100s)
+{
+    house.step();
+    return house.time_until([&] { return house.has(id, level); }, limit);
+}
+
+}  // namespace
+
+TEST_CASE("current above the limit and its margin: warning at 5 s, no power in that direction at 15 s, TRIP at 30 s")
+{
+    // SAFE-066
+    for (const bool charging : {true, false}) {
+        const std::int64_t sign = charging ? 1 : -1;
+        House obeys;
+        running(obeys).current = amperes(sign * 27'500);
+        obeys.run(60s);
+        REQUIRE_FALSE(obeys.has(FaultId::limit_exceeded));
+
+        House house;
+        running(house).current = amperes(sign * 27'501);
+        REQUIRE(until(house, FaultId::limit_exceeded, FaultClass::warn) == 5s);
+        REQUIRE(house.fault(FaultId::limit_exceeded)->detail == (charging ? "C" : "D"));
+        REQUIRE(house.fault(FaultId::limit_exceeded)->value_milli == sign * 27'501);
+        REQUIRE(house.fault(FaultId::limit_exceeded)->limit_milli == sign * 25'000);
+        REQUIRE(house.fault(FaultId::limit_exceeded)->device == Device::inverter);
+        REQUIRE(house.charge() == 10_kW);
+        REQUIRE(house.discharge() == 10_kW);
+        REQUIRE(house.time_until([&] { return house.has(FaultId::limit_exceeded, FaultClass::block); }, 60s) == 10s);
+        REQUIRE((charging ? house.verdict().charge : house.verdict().discharge).is_zero());
+        REQUIRE((charging ? house.verdict().charge : house.verdict().discharge).by() == Cause::inverter);
+        REQUIRE_FALSE((charging ? house.verdict().discharge : house.verdict().charge).is_zero());
+        REQUIRE(house.time_until([&] { return house.has(FaultId::inverter_ignores_limits); }, 60s) == 15s);
+        REQUIRE(house.has(FaultId::inverter_ignores_limits, FaultClass::trip));
+        REQUIRE(house.verdict().charge.is_zero());
+        REQUIRE(house.verdict().discharge.is_zero());
+        REQUIRE(house.verdict().state == GatewayState::trip);
+        house.current = 0_A;
+        house.run(600s, 1s);
+        REQUIRE(house.has(FaultId::inverter_ignores_limits));  // until an operator has seen to it
+    }
+}
+
+TEST_CASE("against a limit of zero up to two amperes are idle consumption; beyond, the same as above any limit")
+{
+    // SAFE-068, SAFE-066
+    for (const std::int64_t sign : {1, -1}) {
+        House idle;
+        running(idle).inputs.operator_.paused = true;
+        idle.current = amperes(sign * 2000);
+        idle.run(120s);
+        REQUIRE_FALSE(idle.has(FaultId::limit_exceeded));
+
+        House house;
+        running(house).inputs.operator_.paused = true;
+        house.run(10s);
+        house.current = amperes(sign * 2100);
+        REQUIRE(until(house, FaultId::limit_exceeded, FaultClass::warn) == 5s);
+        REQUIRE(house.time_until([&] { return house.has(FaultId::limit_exceeded, FaultClass::block); }, 60s) == 10s);
+        REQUIRE(house.time_until([&] { return house.has(FaultId::inverter_ignores_limits); }, 60s) == 15s);
+    }
+}
+
+TEST_CASE("an inverter has its time to follow a lower limit, and what it draws until then is no fault")
+{
+    // SAFE-066
+    SUBCASE("it reacts after four seconds")
+    {
+        House house;
+        running(house).current = -25_A;
+        house.run(10s);
+        house.discharge_limit = 2_kW;  // 5 A
+        house.run(4s);
+        house.current = -5_A;
+        house.run(60s);
+        REQUIRE(house.times_set(FaultId::limit_exceeded) == 0);
+    }
+    SUBCASE("after fourteen: a warning, and no more")
+    {
+        House house;
+        running(house).current = -25_A;
+        house.run(10s);
+        house.discharge_limit = 2_kW;
+        house.run(14s);
+        REQUIRE(house.has(FaultId::limit_exceeded, FaultClass::warn));
+        REQUIRE(house.discharge() == 2_kW);
+        house.current = -5_A;
+        house.step();
+        REQUIRE(house.time_until([&] { return !house.has(FaultId::limit_exceeded); }, 60s) == 30s);
+        REQUIRE(house.times_set(FaultId::inverter_ignores_limits) == 0);
+    }
+    SUBCASE("after fourteen, of a kind that is known to be slow")
+    {
+        House house;
+        house.safety.over_limit.grace = 15s;
+        running(house).current = -25_A;
+        house.run(16s);
+        house.discharge_limit = 2_kW;
+        house.run(14s);
+        house.current = -5_A;
+        house.run(60s);
+        REQUIRE(house.times_set(FaultId::limit_exceeded) == 0);
+    }
+    SUBCASE("the limit falls by and by, in more steps than are remembered: the grace only gets longer")
+    {
+        House house;
+        running(house);
+        for (int i = 0; i < 100; ++i) {
+            house.discharge_limit = Power::from_milli(10'000'000 - i * 50'000);
+            house.current = amperes(-house.discharge_limit.milli() / 400);  // obeyed at once
+            house.step(50ms);
+        }
+        REQUIRE(house.discharge() == 5050_W);
+        house.current = -25_A;
+        REQUIRE(until(house, FaultId::limit_exceeded, FaultClass::warn) >= 5s);
+        REQUIRE(house.time_until([&] { return house.has(FaultId::limit_exceeded, FaultClass::block); }, 60s) == 10s);
+    }
+}
+
+TEST_CASE("a dip of less than five seconds does not start the time anew, a longer one does")
+{
+    // SAFE-066
+    const auto run = [](Duration dip) {
+        House house;
+        running(house).current = -30_A;
+        house.run(4s);
+        house.current = -25_A;
+        house.run(dip);
+        house.current = -30_A;
+        return until(house, FaultId::limit_exceeded, FaultClass::warn);
+    };
+    REQUIRE(run(4900ms) <= 1200ms);
+    REQUIRE(run(5100ms) == 5s);
+}
+
+TEST_CASE("time in which the current is not known is no time above the limit, and does not end it either")
+{
+    // SAFE-066, SAFE-041
+    House house;
+    running(house).current = -30_A;
+    house.run(12s);
+    REQUIRE(house.has(FaultId::limit_exceeded, FaultClass::warn));
+    house.silent.insert(SignalId::current);
+    house.run(60s);  // 2 s until it is too old
+    REQUIRE(house.has(FaultId::limit_exceeded, FaultClass::warn));
+    REQUIRE_FALSE(house.fault(FaultId::limit_exceeded)->has_value);
+    house.silent.clear();
+    house.step();
+    REQUIRE(house.time_until([&] { return house.has(FaultId::limit_exceeded, FaultClass::block); }, 60s) <= 1200ms);
+}
+
+TEST_CASE("one sample makes no fault, two make no TRIP, however short the times are")
+{
+    // SAFE-041, SAFE-066
+    House house;
+    house.safety.over_limit.warn = house.safety.over_limit.block = 100ms;
+    house.safety.over_limit.trip = 1s;
+    running(house).current = -40_A;
+    house.step();
+    house.silent.insert(SignalId::current);
+    house.run(1900ms);
+    REQUIRE_FALSE(house.has(FaultId::limit_exceeded));
+    house.silent.clear();
+    house.step();
+    REQUIRE(house.has(FaultId::limit_exceeded, FaultClass::block));
+    REQUIRE_FALSE(house.has(FaultId::inverter_ignores_limits));
+    house.step();
+    REQUIRE(house.has(FaultId::inverter_ignores_limits));
+}
+
+TEST_CASE("nobody is blamed who was not told, and not before the time to obey has run")
+{
+    // SAFE-066
+    SUBCASE("an inverter that is not spoken to yet")
+    {
+        for (const InverterPhase phase : {InverterPhase::silent, InverterPhase::identify}) {
+            House house;
+            house.current = -10_A;
+            house.also = [&] { house.inverter.phase = phase; };
+            house.run(60s);
+            REQUIRE_FALSE(house.has(FaultId::limit_exceeded));
+            house.also = [&] { house.inverter.phase = InverterPhase::hold; };
+            REQUIRE(until(house, FaultId::limit_exceeded, FaultClass::warn) == 10s);
+        }
+    }
+    SUBCASE("a bus on which nothing can be sent")
+    {
+        House house;
+        house.up();
+        house.inverter_bus.state = BusState::stopped;
+        house.current = -10_A;
+        house.run(60s);
+        REQUIRE_FALSE(house.has(FaultId::limit_exceeded));
+    }
+    SUBCASE("who only watches tells nothing")
+    {
+        House house;
+        house.safety.observe = true;
+        house.up();
+        house.current = -40_A;
+        house.run(20s);
+        REQUIRE_FALSE(house.has(FaultId::limit_exceeded));
+    }
+}
+
+TEST_CASE("an empty battery that is drained for half an hour more is a warning until it is charged")
+{
+    // SAFE-068
+    struct Case {
+        std::int64_t milliamps;
+        Percent soc;
+        bool found;
+    };
+    for (const Case& c : {Case{-100, 8_pct, true}, Case{-99, 8_pct, false}, Case{-1000, 50_pct, false}}) {
+        House house;
+        house.soc = c.soc;
+        house.up();
+        house.current = amperes(c.milliamps);
+        house.step();
+        house.run(29min, 500ms);
+        REQUIRE_FALSE(house.has(FaultId::idle_drain));
+        house.run(1min, 500ms);
+        REQUIRE(house.has(FaultId::idle_drain) == c.found);
+        if (!c.found) continue;
+        REQUIRE(house.has(FaultId::idle_drain, FaultClass::warn));
+        house.current = 0_A;
+        house.run(10s);
+        REQUIRE(house.has(FaultId::idle_drain));
+        house.current = amperes(100);
+        house.step();
+        REQUIRE_FALSE(house.has(FaultId::idle_drain));
+    }
+    House low_cell;
+    low_cell.up();
+    low_cell.cell_min = 2790_mV;
+    low_cell.cell_max = 2800_mV;
+    low_cell.current = amperes(-500);
+    low_cell.run(31min, 500ms);
+    REQUIRE(low_cell.has(FaultId::idle_drain));
+    House low_pack;
+    low_pack.up();
+    low_pack.voltage = 345_V;
+    low_pack.current = amperes(-500);
+    low_pack.run(31min, 500ms);
+    REQUIRE(low_pack.has(FaultId::pack_low));
+    REQUIRE(low_pack.has(FaultId::idle_drain));
+}
