@@ -202,6 +202,9 @@ void Judge::judge_pack(Round& r)
     const CrossChecks::Input cross{
         .battery = battery, .samples = s, .inverter = r.in.inverter, .closed = r.closed, .capacity = capacity};
     cross_.update(cross, context);
+    const FrozenWatch::Input still{
+        .samples = s, .inverter = r.in.inverter, .closed = r.closed, .rated = rated, .window = r.window, .cells = r.cells};
+    frozen_.update(still, context);
     identity_.update(battery, facts, rules_.cells, r.closed || r.inverter_link.alive, context);
     watch_inverter(r);
 }

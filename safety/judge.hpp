@@ -14,6 +14,7 @@
 #include "safety/contactors.hpp"
 #include "safety/cross_checks.hpp"
 #include "safety/fault_table.hpp"
+#include "safety/frozen.hpp"
 #include "safety/gpio_contactors.hpp"
 #include "safety/grants.hpp"
 #include "safety/limits.hpp"
@@ -208,6 +209,7 @@ private:
     CrossChecks cross_;
     IdentityWatch identity_;
     OverLimit over_limit_;
+    FrozenWatch frozen_;
     BusHealth battery_bus_{Device::battery}, inverter_bus_{Device::inverter};
     BatteryLink battery_link_;
     InverterLink inverter_link_;

@@ -166,7 +166,9 @@ void Judge::watch_inverter(const Round& r)
             (f.id == FaultId::soc_low || f.id == FaultId::cell_low || f.id == FaultId::pack_low);
     };
     const bool empty = std::any_of(verdict_.faults.begin(), verdict_.faults.end(), empties);
-    const OverLimit::Input in{.current = samples_.current,
+    Sample<Current> current = samples_.current;
+    if (frozen_.current_frozen()) current.fresh.reset();  // that would be no proof against the inverter
+    const OverLimit::Input in{.current = current,
         .charge = verdict_.charge.current(),
         .discharge = verdict_.discharge.current(),
         .told = told,
