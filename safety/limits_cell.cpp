@@ -33,8 +33,10 @@ Fractions CellLimits::update(const PackSamples& in, std::uint16_t highest, std::
 {
     const auto& cell = context.config.cell;
     Fractions left;
-    if (in.cell_max.usable) left.charge = fraction_held(cell.charge_curve, in.cell_max.usable->milli());
-    if (in.cell_min.usable) left.discharge = fraction_held(cell.discharge_curve, in.cell_min.usable->milli());
+    for (const auto& v : {in.cell_max.usable, in.cell_max.suspect})
+        if (v) left.charge = std::min(left.charge, fraction_held(cell.charge_curve, v->milli()));
+    for (const auto& v : {in.cell_min.usable, in.cell_min.suspect})
+        if (v) left.discharge = std::min(left.discharge, fraction_held(cell.discharge_curve, v->milli()));
     faults(in, highest, lowest, context);
     return left;
 }

@@ -109,12 +109,14 @@ Fractions SocLimits::update(const PackSamples& in, const LimitContext& context)
         context.faults.report(about(id, level, direction, Unit::percent, soc.value_or(limit).milli(), limit.milli(), context));
     };
     Fractions left;
-    if (in.soc.usable && rule.taper > 0_pct)
-        left.discharge =
-            fraction_between({rule.min.milli(), 0_pct}, {(rule.min + rule.taper).milli(), 100_pct}, in.soc.usable->milli());
+    // Of two values that may both be true the one that leaves less.
+    const auto low = in.soc.suspect ? std::min(in.soc.usable, in.soc.suspect) : in.soc.usable;
+    const auto high = in.soc.suspect ? std::max(in.soc.usable, in.soc.suspect) : in.soc.usable;
+    if (low && rule.taper > 0_pct)
+        left.discharge = fraction_between({rule.min.milli(), 0_pct}, {(rule.min + rule.taper).milli(), 100_pct}, low->milli());
     const bool bands = rule.bands && in.soc.usable;
-    const SocBand charge = bands ? charge_band(*in.soc.usable) : SocBand{};
-    const SocBand discharge = bands ? discharge_band(*in.soc.usable) : SocBand{};
+    const SocBand charge = bands ? charge_band(*high) : SocBand{};
+    const SocBand discharge = bands ? discharge_band(*low) : SocBand{};
     left.charge = charge.fraction;
     left.charge_most = charge.most;
     left.discharge = std::min(left.discharge, discharge.fraction);

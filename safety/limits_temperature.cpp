@@ -35,13 +35,12 @@ Fractions TemperatureLimits::judge(
     const PackSamples& in, const Curve& charge, const Curve& discharge, const LimitContext& context)
 {
     Fractions left;
-    const auto lower = [&](const Sample<Temperature>& t) {
-        if (!t.usable) return;
-        left.charge = std::min(left.charge, fraction_outside_zero(charge, t.usable->milli()));
-        left.discharge = std::min(left.discharge, fraction_outside_zero(discharge, t.usable->milli()));
-    };
-    lower(in.temperature_min);
-    lower(in.temperature_max);
+    for (const Sample<Temperature>* t : {&in.temperature_min, &in.temperature_max})
+        for (const auto& value : {t->usable, t->suspect}) {
+            if (!value) continue;
+            left.charge = std::min(left.charge, fraction_outside_zero(charge, value->milli()));
+            left.discharge = std::min(left.discharge, fraction_outside_zero(discharge, value->milli()));
+        }
 
     const bool known = in.temperature_min.fresh && in.temperature_max.fresh;
     const bool on = left.charge < 100_pct || left.discharge < 100_pct;

@@ -155,16 +155,27 @@ void SignalWatch::judge_all(const BatteryState& b, const PlausibleRange& range, 
 {
     constexpr Voltage cell_low = 500_mV, cell_high = 5000_mV;
     constexpr Temperature cold = Temperature::from_milli(-50'000), hot = 120_degC;
+    constexpr Believed<Voltage>::Rule cell_jump{.most = 500_mV};
+    constexpr Believed<Temperature>::Rule temperature_jump{.most = 10_K, .within = 2s};
+    constexpr Believed<Percent>::Rule soc_jump{.most = 5_pct, .within = 10s};
     const auto one = [&](SignalId id, const auto& r, bool in_range) {
         judge(channel(id), r.quality(now), r.samples(), in_range);
     };
     one(SignalId::voltage, b.voltage, within(b.voltage, range.voltage_min, range.voltage_max));
     one(SignalId::current, b.current, current_plausible(b, range));
-    one(SignalId::cell_voltage_max, b.cell_voltage_max, within(b.cell_voltage_max, cell_low, cell_high));
-    one(SignalId::cell_voltage_min, b.cell_voltage_min, within(b.cell_voltage_min, cell_low, cell_high));
-    one(SignalId::temperature_max, b.temperature_max, within(b.temperature_max, cold, hot));
-    one(SignalId::temperature_min, b.temperature_min, within(b.temperature_min, cold, hot));
-    one(SignalId::soc, b.soc, within(b.soc, 0_pct, 100_pct));
+    const auto steady = [&](SignalId id, auto& believed, const auto& r, const auto& rule, bool in_range) {
+        if (in_range) believed.look(r, rule);
+        const Quality q = r.quality(now);
+        const bool aged = q == Quality::fresh && believed.outlived(r.max_age(), now);
+        judge(channel(id), aged ? Quality::stale : q, r.samples(), in_range);
+    };
+    steady(SignalId::cell_voltage_max, cell_max_, b.cell_voltage_max, cell_jump, within(b.cell_voltage_max, cell_low, cell_high));
+    steady(SignalId::cell_voltage_min, cell_min_, b.cell_voltage_min, cell_jump, within(b.cell_voltage_min, cell_low, cell_high));
+    steady(
+        SignalId::temperature_max, temperature_max_, b.temperature_max, temperature_jump, within(b.temperature_max, cold, hot));
+    steady(
+        SignalId::temperature_min, temperature_min_, b.temperature_min, temperature_jump, within(b.temperature_min, cold, hot));
+    steady(SignalId::soc, soc_, b.soc, soc_jump, within(b.soc, 0_pct, 100_pct));
     one(SignalId::contactor, b.contactor, true);
     one(SignalId::insulation, b.insulation, true);
     channel(SignalId::flags).quality = worse(b.charge_allowed.quality(now), b.discharge_allowed.quality(now));
@@ -240,15 +251,28 @@ Sample<Q> SignalWatch::sample(SignalId id, const Reading<Q>& reading, const Safe
     return s;
 }
 
+template <class Q>
+Sample<Q> SignalWatch::sample(SignalId id, const Believed<Q>& believed, const SafetyConfig& config, Instant now) const
+{
+    const Channel& c = channel(id);
+    Sample<Q> s{.samples = believed.samples(), .at = believed.at()};
+    if (c.quality == Quality::fresh) {
+        s.fresh = believed.value();
+        s.suspect = believed.suspect();
+    }
+    s.usable = fading(c, config, now) ? believed.value() : s.fresh;
+    return s;
+}
+
 void SignalWatch::fill_samples(const BatteryState& b, const SafetyConfig& config, Instant now)
 {
     samples_.voltage = sample(SignalId::voltage, b.voltage, config, now);
     samples_.current = sample(SignalId::current, b.current, config, now);
-    samples_.cell_max = sample(SignalId::cell_voltage_max, b.cell_voltage_max, config, now);
-    samples_.cell_min = sample(SignalId::cell_voltage_min, b.cell_voltage_min, config, now);
-    samples_.temperature_max = sample(SignalId::temperature_max, b.temperature_max, config, now);
-    samples_.temperature_min = sample(SignalId::temperature_min, b.temperature_min, config, now);
-    samples_.soc = sample(SignalId::soc, b.soc, config, now);
+    samples_.cell_max = sample(SignalId::cell_voltage_max, cell_max_, config, now);
+    samples_.cell_min = sample(SignalId::cell_voltage_min, cell_min_, config, now);
+    samples_.temperature_max = sample(SignalId::temperature_max, temperature_max_, config, now);
+    samples_.temperature_min = sample(SignalId::temperature_min, temperature_min_, config, now);
+    samples_.soc = sample(SignalId::soc, soc_, config, now);
     samples_.charge_limit = sample(SignalId::charge_limit, b.charge_limit, config, now);
     samples_.discharge_limit = sample(SignalId::discharge_limit, b.discharge_limit, config, now);
     samples_.charge_limit_current = sample(SignalId::charge_limit, b.charge_limit_current, config, now);

@@ -1,10 +1,11 @@
-// What the judge believes of one pack's readings: validity, age, range, and what their loss takes away (SAFE-020 to SAFE-025).
+// What the judge believes of one pack's readings: validity, age, range, and what their loss takes away (SAFE-020 to SAFE-026).
 #pragma once
 
 #include "model/battery_state.hpp"
 #include "model/config.hpp"
 #include "model/driver.hpp"
 #include "model/time.hpp"
+#include "safety/believed.hpp"
 #include "safety/fault_table.hpp"
 
 #include <array>
@@ -22,8 +23,9 @@ std::optional<std::string> freshness_refusal(const BatteryProfile& profile);
 // One reading at one instant.
 template <class Q>
 struct Sample {
-    std::optional<Q> fresh;   // to be believed now
-    std::optional<Q> usable;  // fresh, or the last good value while its loss is being ramped down: limits only, never a fault
+    std::optional<Q> fresh;    // to be believed now
+    std::optional<Q> usable;   // fresh, or the last good value while its loss is being ramped down: limits only, never a fault
+    std::optional<Q> suspect;  // newer, but not believed yet (SAFE-026): limits only, beside `usable`
     std::uint32_t samples = 0;
     Instant at{};
 };
@@ -89,11 +91,16 @@ private:
     void report(SignalId id, const SafetyConfig& config, FaultTable& faults, Instant now) const;
     template <class Q>
     Sample<Q> sample(SignalId id, const Reading<Q>& reading, const SafetyConfig& config, Instant now) const;
+    template <class Q>
+    Sample<Q> sample(SignalId id, const Believed<Q>& believed, const SafetyConfig& config, Instant now) const;
     void fill_samples(const BatteryState& battery, const SafetyConfig& config, Instant now);
 
     BatteryProfile profile_;
     std::uint8_t device_number_;
     std::array<Channel, signal_count> channels_{};
+    Believed<Voltage> cell_max_, cell_min_;
+    Believed<Temperature> temperature_max_, temperature_min_;
+    Believed<Percent> soc_;
     std::optional<Instant> heard_since_;
     PackSamples samples_;
 };

@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cmath>
 #include <cstdint>
 #include <functional>
 #include <initializer_list>
@@ -66,8 +67,9 @@ public:
     Power charge_limit = 50_kW, discharge_limit = 50_kW;
     ContactorFeedback contactor = ContactorFeedback::closed;
     bool pack_speaks = true, inverter_speaks = true;
-    std::set<SignalId> silent;   // these are not sent
-    std::function<void()> also;  // further writing, before each evaluation
+    bool jumps_are_repeated = true;  // so that they are believed at once (SAFE-026)
+    std::set<SignalId> silent;       // these are not sent
+    std::function<void()> also;      // further writing, before each evaluation
 
     // Set before the first step.
     SafetyConfig safety;
@@ -106,10 +108,25 @@ public:
     }
     const Verdict& verdict() { return judge().verdict(); }
 
+    struct Told {
+        std::int64_t cell_max, cell_min, temperature_max, temperature_min, soc;
+    };
+    std::optional<Told> told;
+    static bool far(const Told& a, const Told& b)
+    {
+        const auto apart = [](std::int64_t x, std::int64_t y, double most) {
+            return std::abs(static_cast<double>(x) - static_cast<double>(y)) > most;
+        };
+        return apart(a.cell_max, b.cell_max, 500) || apart(a.cell_min, b.cell_min, 500) ||
+            apart(a.temperature_max, b.temperature_max, 10'000) || apart(a.temperature_min, b.temperature_min, 10'000) ||
+            apart(a.soc, b.soc, 5'000);
+    }
+
     // Whether this signal is sent.
     bool says(SignalId id) const { return pack_speaks && !silent.contains(id); }
     void speak()
     {
+        told = Told{cell_max.milli(), cell_min.milli(), temperature_max.milli(), temperature_min.milli(), soc.milli()};
         if (pack_speaks) state.heard = now;
         if (says(SignalId::voltage)) state.voltage.set(voltage, now);
         if (says(SignalId::current)) state.current.set(current, now);
@@ -142,7 +159,13 @@ public:
     {
         judge();
         now += time;
+        const auto last = told;
         speak();
+        // Of a value far from the last one three samples come at once, so that it counts from now on.
+        for (int i = 0; i < 2 && jumps_are_repeated && last && far(*last, *told); ++i) {
+            evaluate();
+            speak();
+        }
         return evaluate();
     }
     void run(Duration time, Duration each = 100ms)
