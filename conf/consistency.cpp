@@ -248,6 +248,22 @@ void check_battery(Checker& c, const Draft& d)
         "this battery does not tell: cells, or voltage_min_v and voltage_max_v");
 }
 
+// SAFE-029: nothing is assumed of what the battery delivers.
+void check_assumptions(Checker& c, const Draft& d)
+{
+    if (d.battery == nullptr) return;
+    const auto& assume = d.config.safety.assume;
+    const auto check = [&](SignalId id, bool assumed, const char* nothing) {
+        const std::string key = fmt::format("safety.assume.{}", to_string(id));
+        c.require(!assumed || !d.battery->profile[id].provided, {key}, "this battery delivers it", nothing);
+    };
+    check(SignalId::temperature_min, assume.temperature_min.has_value(), "unset");
+    check(SignalId::temperature_max, assume.temperature_max.has_value(), "unset");
+    check(SignalId::soc, assume.soc.has_value(), "unset");
+    check(SignalId::cell_voltage_min, assume.cell_voltage_min, "off");
+    check(SignalId::cell_voltage_max, assume.cell_voltage_max, "off");
+}
+
 // The same device file or USB device, with whatever is behind it.
 bool same_port(const std::string& a, const std::string& b)
 {
@@ -357,6 +373,7 @@ void check_consistency(Draft& draft)
     check_inverter_options(c, draft);
     check_lines(c, draft);
     check_battery(c, draft);
+    check_assumptions(c, draft);
     check_contactors(c, draft);
     check_cells(c);
     check_deviation_derate(c, draft.config.safety.cell);

@@ -200,6 +200,7 @@ constexpr std::array<std::string_view, 1> contactor_modes_later{"gpio"};
 constexpr std::array<std::string_view, 2> closings{"manual", "automatic"};
 constexpr std::array<std::string_view, 2> run_modes{"run", "observe"};
 constexpr std::array<std::string_view, 2> exits{"leave", "open"};
+constexpr std::array<std::string_view, 2> derivations{"off", "derive"};
 constexpr std::array<std::string_view, 4> verifications{"none", "replay", "bench", "field"};
 constexpr std::array<std::string_view, 5> stop_methods{"limits", "request_bits", "soc_override", "silence", "contactors"};
 constexpr std::array<std::string_view, 3> stop_methods_later{"request_bits", "silence", "contactors"};
@@ -304,7 +305,11 @@ constexpr Key table[] = {
     number("safety.link_lost_s", 1, 60, BATGW_FIELD(safety.link_lost), "silence after which the battery counts as lost"),
     number("safety.link_lost_open_s", 10, 600, BATGW_FIELD(safety.link_lost_open), "silence of the battery after which contactors open").or_word("never"),
     later("safety.ride_through", "false", "go on at a quarter of the limits while the battery is silent"),
-    later("safety.assume", "{}", "constants for signals a battery never delivers"),
+    number("safety.assume.temperature_min", -30, 65, BATGW_FIELD(safety.assume.temperature_min), "degrees C, where the battery can never tell; a quarter of the limits is left").or_word("unset").needs_restart(),
+    number("safety.assume.temperature_max", -30, 65, BATGW_FIELD(safety.assume.temperature_max), "likewise").or_word("unset").needs_restart(),
+    number("safety.assume.soc", 0, 100, BATGW_FIELD(safety.assume.soc), "%, where the battery can never tell").or_word("unset").needs_restart(),
+    choice<derivations>("safety.assume.cell_voltage_min", BATGW_FIELD(safety.assume.cell_voltage_min), "derive: pack voltage divided by cells, where the battery can never tell; a quarter of the limits is left").needs_restart(),
+    choice<derivations>("safety.assume.cell_voltage_max", BATGW_FIELD(safety.assume.cell_voltage_max), "likewise").needs_restart(),
     number("safety.start_valid_s", 0, 60, BATGW_FIELD(safety.start_valid), "how long all data must be valid before the first power"),
     number("safety.hold_s", 5, 600, BATGW_FIELD(safety.hold), "how long a cause must be gone before a direction is released"),
     number("safety.ramp_up_pct_per_s", 1, 100, BATGW_FIELD(safety.ramp_up_per_second), "how fast limits rise, of the ceiling"),

@@ -99,6 +99,11 @@ struct SafetyConfig {
     Duration hold = 30s;
     Percent ramp_up_per_second = 5_pct;
     Duration increase_settle = 5s;
+    struct Assumptions {  // of signals that a battery can never deliver (SAFE-029); current and pack voltage are not among them
+        std::optional<Temperature> temperature_min, temperature_max;
+        std::optional<Percent> soc;
+        bool cell_voltage_min = false, cell_voltage_max = false;  // pack voltage divided by cells
+    } assume;
     struct OverLimit {  // current above what the inverter was told (SAFE-066)
         Percent margin = 10_pct;
         Current margin_least = 2_A;

@@ -111,14 +111,11 @@ void stale(Json& j, const BatteryState& b, const BatteryProfile* profile, Instan
     j.close(']');
 }
 
-void assumed(Json& j, const BatteryState& b, Instant now)
+void assumed(Json& j, const Faults& faults)
 {
-    const auto one = [&](SignalId id, const auto& reading) {
-        if (reading.quality(now) == Quality::assumed) j.string(to_string(id));
-    };
     j.key("assumed").open('[');
-    one(SignalId::soc, b.soc);
-    one(SignalId::insulation, b.insulation);
+    for (const ActiveFault& f : faults)
+        if (f.id == FaultId::assumed) j.string(f.detail.view());
     j.close(']');
 }
 
@@ -240,7 +237,7 @@ void battery(Json& j, const Snapshot& s, const BatteryProfile* profile, Detail d
     else
         j.null();
     stale(j, b, profile, now);
-    assumed(j, b, now);
+    assumed(j, s.verdict.faults);
     modules(j, b, now, detail);
     j.close('}');
 }

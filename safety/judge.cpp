@@ -69,7 +69,9 @@ void Judge::reconfigure(const SafetyConfig& safety, const BatteryConfig& battery
     const ContactorMode mode = config_.contactors.mode;
     const auto gpio_lines = config_.contactors.gpio;
     const PackRules fixed = rules_;
+    const auto assumed = config_.assume;
     config_ = safety;
+    config_.assume = assumed;
     config_.contactors.mode = mode;
     config_.contactors.gpio = gpio_lines;
     rules_ = rules_of(battery);
@@ -171,7 +173,6 @@ void Judge::judge_pack(Round& r)
     const PackFacts& facts = r.pack->facts;
     const LimitContext context{.config = config_, .faults = faults_, .now = r.now};
 
-    r.cells = rules_.cells ? rules_.cells : facts.cells;
     r.window = voltage_window(config_.cell, r.cells, facts, rules_.voltage_max, rules_.voltage_min);
     r.identity_known = r.cells || (!profile_.wants_cell_count && r.window.max && r.window.min);
     if (profile_.count_from_battery && !facts.cells) r.identity_known = false;
@@ -214,7 +215,8 @@ void Judge::judge_links(Round& r)
 {
     std::optional<Instant> heard;
     if (r.pack != nullptr) {
-        const PlausibleRange range = plausible_range(r.pack->facts, rules_.max_charge, rules_.max_discharge);
+        PlausibleRange range = plausible_range(r.pack->facts, rules_.max_charge, rules_.max_discharge);
+        range.cells = r.cells = rules_.cells ? rules_.cells : r.pack->facts.cells;
         r.signals = signals_.update(r.pack->state, range, config_, faults_, r.now);
         samples_ = signals_.samples();
         heard = r.pack->state.heard;

@@ -63,7 +63,7 @@ Ceiling Judge::natural_limit(const Round& r, Direction direction) const
     const bool charge = direction == Direction::charge;
     const PackSamples& s = samples_;
     const Power maximum = charge ? rules_.max_charge : rules_.max_discharge;
-    Ceiling limit{std::max(maximum, Power{}), Cause::config};
+    Ceiling limit{std::max(share(r.signals.most, maximum), Power{}), Cause::config};
 
     const auto& power = charge ? s.charge_limit : s.discharge_limit;
     const auto& current = charge ? s.charge_limit_current : s.discharge_limit_current;

@@ -75,6 +75,8 @@ bool current_plausible(const BatteryState& b, const PlausibleRange& range)
     return !range.power_max || !b.voltage.last() || magnitude(*b.voltage.last() * *i) <= *range.power_max;
 }
 
+bool is_there(Quality q) { return q == Quality::fresh || q == Quality::assumed; }
+
 // Of a signal that comes in two readings: what was never there does not count, else the worse one does.
 Quality worse(Quality a, Quality b)
 {
@@ -183,6 +185,69 @@ void SignalWatch::judge_all(const BatteryState& b, const PlausibleRange& range, 
     channel(SignalId::discharge_limit).quality = worse(b.discharge_limit.quality(now), b.discharge_limit_current.quality(now));
 }
 
+// Only of a signal that this battery never delivers, whatever the configuration says.
+bool SignalWatch::assumes(SignalId id, const SafetyConfig& config) const
+{
+    if (profile_[id].provided) return false;
+    switch (id) {
+    case SignalId::cell_voltage_max: return config.assume.cell_voltage_max;
+    case SignalId::cell_voltage_min: return config.assume.cell_voltage_min;
+    case SignalId::temperature_max: return config.assume.temperature_max.has_value();
+    case SignalId::temperature_min: return config.assume.temperature_min.has_value();
+    case SignalId::soc: return config.assume.soc.has_value();
+    default: return false;
+    }
+}
+
+namespace {
+
+bool is_cell_voltage(SignalId id) { return id == SignalId::cell_voltage_max || id == SignalId::cell_voltage_min; }
+
+}  // namespace
+
+void SignalWatch::assume_all(const PlausibleRange& range, const SafetyConfig& config)
+{
+    const bool derivable = channel(SignalId::voltage).quality == Quality::fresh && range.cells.value_or(0) > 0;
+    for (std::size_t i = 0; i < signal_count; ++i) {
+        const SignalId id = signal(i);
+        if (!assumes(id, config)) continue;
+        channel(id).quality = !is_cell_voltage(id) || derivable ? Quality::assumed : Quality::never;
+    }
+}
+
+void SignalWatch::fill_assumed(const SafetyConfig& config, const PlausibleRange& range)
+{
+    const auto put = [&](SignalId id, auto& sample, const auto& value, std::uint32_t samples, Instant at) {
+        if (channel(id).quality != Quality::assumed) return;
+        sample = {.fresh = value, .usable = value, .samples = samples, .at = at};
+    };
+    // A constant is one sample for ever: it can be a limit's reason, but no fault's.
+    put(SignalId::temperature_max, samples_.temperature_max, config.assume.temperature_max, 1, {});
+    put(SignalId::temperature_min, samples_.temperature_min, config.assume.temperature_min, 1, {});
+    put(SignalId::soc, samples_.soc, config.assume.soc, 1, {});
+    const Sample<Voltage> pack = samples_.voltage;
+    const std::int64_t count = std::max(range.cells.value_or(1), 1U);  // of none nothing is derived
+    const auto each = pack.fresh ? std::optional{*pack.fresh / count} : std::nullopt;
+    put(SignalId::cell_voltage_max, samples_.cell_max, each, pack.samples, pack.at);
+    put(SignalId::cell_voltage_min, samples_.cell_min, each, pack.samples, pack.at);
+}
+
+// What is left of the configured maxima.
+Percent SignalWatch::report_assumed(const SafetyConfig& config, FaultTable& faults) const
+{
+    Percent most = 100_pct;
+    for (std::size_t i = 0; i < signal_count; ++i) {
+        const SignalId id = signal(i);
+        if (!assumes(id, config)) continue;
+        ActiveFault f = condition(FaultId::assumed, FaultClass::warn, Direction::none, Device::battery);
+        f.device_number = device_number_;
+        f.detail.assign(to_string(id));
+        faults.report(f);
+        if (id != SignalId::soc) most = most_assumed;
+    }
+    return most;
+}
+
 bool SignalWatch::fading(const Channel& c, const SafetyConfig& config, Instant now)
 {
     return c.out && c.fades && now - c.out_since < config.stale_ramp;
@@ -190,7 +255,7 @@ bool SignalWatch::fading(const Channel& c, const SafetyConfig& config, Instant n
 
 void SignalWatch::follow(Channel& c, bool measurement, Duration max_age, Instant received, Instant now)
 {
-    const bool fresh = c.quality == Quality::fresh;
+    const bool fresh = is_there(c.quality);
     if (fresh) c.known = true;
     if (!fresh && (c.known || c.quality == Quality::bad)) {
         const bool stale = c.quality == Quality::stale;
@@ -284,10 +349,13 @@ SignalWatch::Result SignalWatch::update(
 {
     if (!heard_since_ && battery.heard) heard_since_ = now;
     judge_all(battery, range, now);
+    assume_all(range, config);
     follow_all(battery, now);
     fill_samples(battery, config, now);
+    fill_assumed(config, range);
 
     Result r;
+    r.most = report_assumed(config, faults);
     r.required_fresh = true;
     const auto earliest = [](std::optional<Instant>& since, Instant at) { since = since ? std::min(*since, at) : at; };
     for (std::size_t i = 0; i < signal_count; ++i) {
@@ -295,11 +363,11 @@ SignalWatch::Result SignalWatch::update(
         if (!needed(id, config)) continue;
         const Channel& c = channel(id);
         report(id, config, faults, now);
-        if (c.quality != Quality::fresh) r.required_fresh = false;
+        if (!is_there(c.quality)) r.required_fresh = false;
         if (fading(c, config, now)) {
             if (covers(serves(id), Direction::charge)) earliest(r.charge_fades, c.out_since);
             if (covers(serves(id), Direction::discharge)) earliest(r.discharge_fades, c.out_since);
-        } else if (c.out || c.quality != Quality::fresh) {
+        } else if (c.out || !is_there(c.quality)) {
             r.gone = r.gone | serves(id);
         }
     }

@@ -1,4 +1,5 @@
-// What the judge believes of one pack's readings: validity, age, range, and what their loss takes away (SAFE-020 to SAFE-026).
+// What the judge believes of one pack's readings: validity, age, range, and what their loss takes away (SAFE-020 to SAFE-026,
+// SAFE-029).
 #pragma once
 
 #include "model/battery_state.hpp"
@@ -43,6 +44,7 @@ struct PackSamples {
 struct PlausibleRange {
     Voltage voltage_min{}, voltage_max = 1000_V;
     std::optional<Power> power_max;  // of |current| times voltage
+    std::optional<unsigned> cells;   // of which the pack voltage is made: for cell voltages that are derived (SAFE-029)
 };
 PlausibleRange plausible_range(const PackFacts& facts, Power max_charge, Power max_discharge);
 
@@ -55,16 +57,18 @@ public:
         Direction gone = Direction::none;                      // a needed signal is not there: nothing is granted
         std::optional<Instant> charge_fades, discharge_fades;  // since when the grant ramps down to nothing (SAFE-023)
         bool required_fresh = false;                           // every signal that either direction needs
+        Percent most = 100_pct;                                // of the configured maxima, for what is only assumed
         std::optional<Instant> power_lost;                     // since when voltage or current, known before, is not fresh
     };
-    // Reports SIG_STALE and SIG_BAD.
+    // Reports SIG_STALE, SIG_BAD and ASSUMED.
     Result update(
         const BatteryState& battery, const PlausibleRange& range, const SafetyConfig& config, FaultTable& faults, Instant now);
     const PackSamples& samples() const { return samples_; }
 
     static constexpr Duration short_outage = 10s, recovery_short = 5s, recovery_long = 30s;
     static constexpr Duration bad_hold = 5s;
-    static constexpr Duration missing_after = 10s;  // ours: a signal that never came is told after this time of hearing the pack
+    static constexpr Percent most_assumed = 25_pct;  // SAFE-029
+    static constexpr Duration missing_after = 10s;   // ours: a signal that never came is told after this time of hearing the pack
 
 private:
     // How one signal fares.
@@ -94,6 +98,10 @@ private:
     template <class Q>
     Sample<Q> sample(SignalId id, const Believed<Q>& believed, const SafetyConfig& config, Instant now) const;
     void fill_samples(const BatteryState& battery, const SafetyConfig& config, Instant now);
+    bool assumes(SignalId id, const SafetyConfig& config) const;
+    void assume_all(const PlausibleRange& range, const SafetyConfig& config);
+    void fill_assumed(const SafetyConfig& config, const PlausibleRange& range);
+    Percent report_assumed(const SafetyConfig& config, FaultTable& faults) const;
 
     BatteryProfile profile_;
     std::uint8_t device_number_;

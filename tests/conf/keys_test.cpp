@@ -77,6 +77,9 @@ constexpr std::array bounds{
     Bound{"safety.cell.trip_high_v", "1.999", "2", "3.8", "3.801"},
     Bound{"safety.cell.trip_low_v", "1.999", "2", "3.8", "3.801"},
     Bound{"safety.cell.deep_v", "1.999", "2", "3.8", "3.801"},
+    Bound{"safety.assume.temperature_min", "-30.1", "-30", "65", "65.1"},
+    Bound{"safety.assume.temperature_max", "-30.1", "-30", "65", "65.1"},
+    Bound{"safety.assume.soc", "-1", "0", "100", "101"},
     Bound{"safety.over_limit.margin_pct", "0.9", "1", "50", "51"},
     Bound{"safety.over_limit.margin_a", "0.4", "0.5", "20", "20.1"},
     Bound{"safety.over_limit.warn_s", "-1", "0", "120", "121"},
@@ -249,7 +252,8 @@ TEST_CASE("a change of bus, driver, battery, contactor mode, precharging or stat
         "battery.cells", "battery.capacity_wh", "battery.voltage_min_v", "battery.voltage_max_v", "inverter.protocol",
         "inverter.interface", "inverter.bitrate", "contactors.mode", "safety.mode", "safety.contactors.precharge.attempts",
         "safety.contactors.precharge.window_s", "safety.contactors.precharge.cooldown_s", "safety.process.require_verification",
-        "state_directory"};
+        "safety.assume.temperature_min", "safety.assume.temperature_max", "safety.assume.soc", "safety.assume.cell_voltage_min",
+        "safety.assume.cell_voltage_max", "state_directory"};
     const Config base = full_config();
     std::size_t found = 0;
     for (const Key& key : all_keys()) {
