@@ -100,6 +100,7 @@ void Bridge::on_lines(const ContactorLines& lines)
 CommandResult Bridge::on_command(const Command& command, Instant now)
 {
     dirty_ = true;
+    if (command.kind == CommandKind::reset) return reset(command, now);
     CommandResult result = operator_.apply(command, now);
     const bool close = operator_.take_close_request();
     if (close && verdict().contactors.state == ContactorState::closed) {
@@ -113,6 +114,20 @@ CommandResult Bridge::on_command(const Command& command, Instant now)
     }
     result.answered = now;
     return result;
+}
+
+CommandResult Bridge::reset(const Command& command, Instant now)
+{
+    const ResetOutcome outcome =
+        judge_.reset({.fault = command.fault.view(), .reason = command.reason.view(), .source = command.source}, now);
+    return {.kind = command.kind,
+        .code = outcome.code,
+        .text = outcome.text,
+        .id = command.id,
+        .ticket = command.ticket,
+        .received = command.received,
+        .answered = now,
+        .status = operator_.state()};
 }
 
 // What stands in the way of a closing: that there is nothing to close now, or a guard of SAFE-141.

@@ -18,6 +18,7 @@
 #include <memory>
 #include <optional>
 #include <span>
+#include <string_view>
 #include <variant>
 
 namespace batgw {
@@ -28,6 +29,11 @@ class Bridge {
 public:
     Bridge(const Config& config, const BatteryDriverInfo& battery, const InverterDriverInfo& inverter, Instant start,
         const std::optional<OperatorState>& restored);
+
+    // Before the first run(): what an earlier run had latched (SAFE-046), what was found wrong at start, and what to tell of it.
+    void restore(const ActiveFault& latched) { judge_.restore(latched); }
+    void report(const ActiveFault& found) { judge_.report(found); }
+    void note_start(std::string_view text) { judge_.note(EventType::start, text, started_); }
 
     // In. `received`: when the frame came, at most `now`.
     void on_frame(Side side, const CanFrame& frame, Instant received, Instant now);
@@ -86,6 +92,7 @@ private:
     const Port& port(Side side) const { return ports_[static_cast<std::size_t>(side)]; }
     Text<24> closing_guard() const;
     ContactorOrder driver_order() const;
+    CommandResult reset(const Command& command, Instant now);
     void judge(Instant now);
     void speak(Instant now);
     void queue(Side side, const Outbox& outbox, Instant now);

@@ -35,7 +35,7 @@ std::string printable(std::string_view text)
 std::string fault_event(const Event& e)
 {
     const ActiveFault& f = e.fault;
-    const std::string what = fmt::format("{}: {}", to_string(f.id), mqtt::fault_text(f));
+    const std::string what = fmt::format("{}: {}", fault_kind(f).view(), mqtt::fault_text(f));
     switch (e.type) {
     case EventType::fault_cleared: return fmt::format("over: {}", what);
     case EventType::fault_class: return fmt::format("{} -> {} {}{}", e.from.view(), to_string(f.level), what, effect(f));

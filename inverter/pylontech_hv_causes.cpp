@@ -121,6 +121,8 @@ constexpr std::array table{
     // The gateway.
     Row{FaultId::loop_stall,         always,              0,                       trouble::other,              other::self_test},
     Row{FaultId::tx_guard_refused,   always,              0,                       trouble::other,              other::safety},
+    Row{FaultId::latch_store,        always,              0,                       trouble::other,              other::self_test},
+    Row{FaultId::restart_loop,       always,              0,                       trouble::other,              other::self_test},
     Row{FaultId::id_conflict,        always,              0,                       trouble::other,              other::bus},
     Row{FaultId::rx_drops,           always,              0,                       trouble::other,              other::bus},
     // A full or an empty battery and one that says "no" are no trouble: limit and mark tell.

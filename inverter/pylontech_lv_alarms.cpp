@@ -82,6 +82,8 @@ constexpr std::array fault_rows{
     FaultRow{FaultId::retained_command, Item::none},
     FaultRow{FaultId::tls_unverified, Item::none},
     FaultRow{FaultId::state_not_kept, Item::none},
+    FaultRow{FaultId::latch_store, Item::general},
+    FaultRow{FaultId::restart_loop, Item::general},
     FaultRow{FaultId::clock_invalid, Item::none},
 };
 constexpr bool every_fault_has_its_row()

@@ -11,7 +11,10 @@
 
 namespace batgw {
 
-enum class CommandKind : std::uint8_t { charge, discharge, max_charge, max_discharge, limits, pause, contactor, ping };
+enum class CommandKind : std::uint8_t { charge, discharge, max_charge, max_discharge, limits, pause, contactor, ping, reset };
+
+// Where a command comes from. Only `local`, the command line on the machine itself, may reset an EMERGENCY (SAFE-045).
+enum class CommandSource : std::uint8_t { remote, local };
 
 struct Command {
     CommandKind kind{};
@@ -20,7 +23,9 @@ struct Command {
     std::optional<Current> charge_current, discharge_current;  // limits
     std::optional<Duration> time_to_live;                      // limits
     bool zero_on_expiry = false;                               // limits: on_expire
-    Text<64> id;                                               // echoed in the answer
+    Text<64> fault, reason;                                    // reset: a latched fault's name or "all"; why
+    CommandSource source = CommandSource::remote;
+    Text<64> id;  // echoed in the answer
     Instant received{};
     std::uint64_t ticket = 0;  // pairs the answer with the command
 };

@@ -22,7 +22,8 @@ constexpr bool only_restricts(const Command& c)
     case CommandKind::max_charge: return c.charge_power && *c.charge_power == Power{};
     case CommandKind::max_discharge: return c.discharge_power && *c.discharge_power == Power{};
     case CommandKind::limits:
-    case CommandKind::ping: break;
+    case CommandKind::ping:
+    case CommandKind::reset: break;
     }
     return false;
 }

@@ -110,6 +110,11 @@ struct SafetyConfig {
         Duration warn = 5s, block = 15s, trip = 30s;
         Duration grace = 5s;  // what an inverter gets to follow a lower limit
     } over_limit;
+    struct Escalation {  // SAFE-043
+        unsigned count = 5;
+        Duration window = 3600s;
+    } escalation;
+    Duration reset_absent = 60s;  // SAFE-045
     struct OverCurrent {
         Percent block = 110_pct, trip = 125_pct;
         Duration block_delay = 10s, trip_delay = 2s;
@@ -193,6 +198,10 @@ struct SafetyConfig {
     } inverter_link;
     struct Process {
         Duration watchdog = 5s, stall_warn = 500ms, stall_block = 2s;
+        struct CrashLoop {  // SAFE-216
+            unsigned count = 5;
+            Duration window = 600s;
+        } crash_loop;
         Verification require_verification = Verification::none;
     } process;
 };
@@ -237,6 +246,7 @@ struct Config {
     std::optional<MqttConfig> mqtt;
     LogLevel log_level = LogLevel::info;
     std::string state_directory = "/var/lib/batgw";
+    std::string control_socket = "/run/batgw/control";
 };
 
 }  // namespace batgw

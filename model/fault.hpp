@@ -90,6 +90,8 @@ constexpr bool covers(Direction set, Direction one)
     X(retained_command, "RETAINED_COMMAND", "SAFE-194")                                                                          \
     X(tls_unverified, "TLS_UNVERIFIED", "MQTT-071")                                                                              \
     X(state_not_kept, "STATE_NOT_KEPT", "SAFE-196")                                                                              \
+    X(latch_store, "LATCH_STORE", "SAFE-044")                                                                                    \
+    X(restart_loop, "RESTART_LOOP", "SAFE-216")                                                                                  \
     X(clock_invalid, "CLOCK_INVALID", "SAFE-233")
 
 enum class FaultId : std::uint8_t {
@@ -183,6 +185,17 @@ struct ActiveFault {
     std::int64_t value_milli = 0;
     std::int64_t limit_milli = 0;
     Text<24> detail;
+    // The rest is of faults that stay, and of those that came too often.
+    bool repeated = false;    // this is "<id>_REPEAT" (SAFE-043)
+    bool resettable = false;  // latched, and its cause is gone for long enough (SAFE-045)
+    std::uint16_t count = 0;  // how often its cause was seen to come while it was latched, the first time included
+    Instant last{};           // when its cause was last there
 };
+
+// "CELL_HIGH", "TEMP_HOT_REPEAT"; as a detail may follow: what a latch can be reset by.
+using FaultName = Text<56>;
+FaultName fault_kind(const ActiveFault& fault);
+// The same with the detail, "SIG_STALE:soc".
+FaultName fault_name(const ActiveFault& fault);
 
 }  // namespace batgw

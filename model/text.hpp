@@ -18,6 +18,12 @@ public:
         size_ = static_cast<std::uint16_t>(text.size() < N ? text.size() : N);
         for (std::size_t i = 0; i < size_; ++i) chars_[i] = text[i];
     }
+    constexpr Text& append(std::string_view more)
+    {
+        for (const char c : more)
+            if (size_ < N) chars_[size_++] = c;
+        return *this;
+    }
     // What a stranger sent, reduced to printable ASCII (MQTT-073): anything else is dropped.
     constexpr void assign_printable(std::string_view text)
     {

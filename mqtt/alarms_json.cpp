@@ -26,8 +26,7 @@ void one_fault(Json& j, const ActiveFault& f, Instant at, const Moment& moment)
     j.key("class").string(to_string(f.level));
     j.key("direction").string(to_string(f.direction));
     j.key("latched").boolean(f.latched);
-    // No command resets a latch in this version: it holds until the program starts anew.
-    j.key("resettable").boolean(false);
+    j.key("resettable").boolean(f.resettable);
     j.key("since").string(utc_text(moment.wall_at(f.since)));
     j.key("for_s").milli(std::max<std::int64_t>(0, (at - f.since) / 1ms), 1);
     j.key("value").milli(number(f.value_milli), decimals);
@@ -61,8 +60,8 @@ std::string alarms_signature(const Snapshot& s)
     std::string all =
         fmt::format("{}{}{}", static_cast<int>(s.verdict.worst), s.verdict.charge.is_zero(), s.verdict.discharge.is_zero());
     for (const ActiveFault& f : s.verdict.faults)
-        all += fmt::format(";{}.{}.{}.{}.{}.{}", fault_id(f), static_cast<int>(f.level), static_cast<int>(f.direction),
-            static_cast<int>(f.device), f.device_number, f.latched);
+        all += fmt::format(";{}.{}.{}.{}.{}.{}.{}", fault_id(f), static_cast<int>(f.level), static_cast<int>(f.direction),
+            static_cast<int>(f.device), f.device_number, f.latched, f.resettable);
     return all;
 }
 

@@ -77,6 +77,8 @@ std::string_view plain_words(FaultId id)
     case FaultId::retained_command: return "a retained command lies on the broker";
     case FaultId::tls_unverified: return "the broker's certificate is not checked";
     case FaultId::state_not_kept: return "settings cannot be kept on disk";
+    case FaultId::latch_store: return "the record of faults that stay could not be read";
+    case FaultId::restart_loop: return "the program ended badly too often";
     case FaultId::clock_invalid: return "the clock is not set";
     case FaultId::count: break;
     }
@@ -188,7 +190,7 @@ unsigned decimals_of(Unit unit)
 
 std::string fault_id(const ActiveFault& fault)
 {
-    std::string id{to_string(fault.id)};
+    std::string id{fault_kind(fault).view()};
     const std::string detail = printable(fault.detail.view());
     if (!detail.empty()) id.append(":").append(detail);
     return id;
@@ -197,6 +199,7 @@ std::string fault_id(const ActiveFault& fault)
 std::string fault_text(const ActiveFault& fault)
 {
     std::string text{plain_words(fault.id)};
+    if (fault.repeated) text.insert(0, "too often: ");
     if (fault.id == FaultId::bms_denies && fault.direction != Direction::none)
         text.append(" ").append(directions(fault.direction));
     const std::string detail = printable(fault.detail.view());

@@ -120,9 +120,17 @@ void BusHealth::watch_foreign(std::uint64_t total, bool ever_sent, bool opened, 
     if (conflict_running_ && opened) opened_for_conflict_ = true;
 }
 
+void BusHealth::forget_conflict()
+{
+    if (!conflict_at_start_) return;
+    conflict_at_start_ = false;
+    foreign_count_ = 0;
+}
+
 void BusHealth::add_foreign(const BusStatus& status, bool ever_sent, Result& result, Instant now) const
 {
     const bool battery = device_ == Device::battery;
+    result.foreign = foreign_count_ > 0;
     const bool undecided = !ever_sent && foreign_count_ > 0 && now - foreign_at_ < first_foreign_mute;
     result.open = conflict_running_ && battery;
     result.mute = conflict_at_start_ || undecided || (battery && opened_for_conflict_);

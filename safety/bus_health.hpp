@@ -29,14 +29,18 @@ public:
         // Details carry the interface's name. RX_DROPS and ID_CONFLICT end after a quiet minute: the hold of the fault catalogue
         // is in it.
         Conditions faults;
-        bool up = false;    // can send and receive
-        bool dead = false;  // nothing got out for 10 s: the link counts as lost
-        bool open = false;  // foreign sender on a battery bus: controlled opening (SAFE-185)
-        bool mute = false;  // never transmit here
+        bool up = false;       // can send and receive
+        bool dead = false;     // nothing got out for 10 s: the link counts as lost
+        bool open = false;     // foreign sender on a battery bus: controlled opening (SAFE-185)
+        bool mute = false;     // never transmit here
+        bool foreign = false;  // somebody else was heard within the last minute
     };
     // `opened`: our contactors are proven open, or not ours: the controlled opening is over.
     // To be called at least once a second.
     Result update(const BusStatus& status, const TrafficCounters& traffic, const TxHealth& tx, bool opened, Instant now);
+
+    // An operator has reset the conflict of the start (SAFE-045).
+    void forget_conflict();
 
     static constexpr std::uint64_t drops_warn = 10, drops_block = 100;  // per minute, SAFE-261
     static constexpr unsigned bus_off_many = 5;                         // in 10 min, SAFE-262
@@ -70,7 +74,7 @@ private:
     std::uint64_t foreign_seen_ = 0;
     std::uint64_t foreign_count_ = 0;  // since the last quiet minute, at most two
     Instant foreign_at_{};             // of the last one
-    bool conflict_at_start_ = false;   // TRIP, for good
+    bool conflict_at_start_ = false;   // TRIP, until it is reset
     bool conflict_running_ = false;
     bool opened_for_conflict_ = false;
 };

@@ -97,6 +97,20 @@ bool ContactorMachine::request_close(Instant now)
     return true;
 }
 
+void ContactorMachine::forget(FaultId id)
+{
+    if (id == FaultId::precharge_failed) precharge_failed_ = false;
+    if (id == FaultId::contactor_feedback) feedback_tripped_ = false;
+}
+
+void ContactorMachine::unlock(Instant now)
+{
+    locked_out_ = false;
+    stay_open();
+    // A precharge resistor may still have to cool.
+    if (state_ == ContactorState::lockout) go(cooling_ ? ContactorState::cooldown : ContactorState::init, now);
+}
+
 // SAFE-142.
 void ContactorMachine::update_requests(Instant now)
 {

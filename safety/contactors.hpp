@@ -102,6 +102,14 @@ public:
     // An operator asks for close. False: not now, and it is not kept (SAFE-142): already closed or closing, opening, cooling
     // down, locked out, or one is pending already.
     bool request_close(Instant now);
+    // Latches of an earlier run are in force: what opened the contactors then was no loss of communication, and a person closes
+    // them again (SAFE-045).
+    void stay_open() { opened_for_ |= OpenCause::trip; }
+    // An operator has reset this fault; what the machine remembers of it is over.
+    void forget(FaultId id);
+    // Nothing is latched any more: LOCKOUT leads to INIT, or through what is left of a cooldown, and nothing closes by itself
+    // (SAFE-140, SAFE-045).
+    void unlock(Instant now);
     bool request_pending() const { return requested_.has_value(); }
 
     void reconfigure(const SafetyConfig::Contactors& config) { config_ = config; }

@@ -1,6 +1,7 @@
 #include "safety/fault_table.hpp"
 
 #include <algorithm>
+#include <limits>
 
 namespace batgw {
 
@@ -45,7 +46,18 @@ namespace {
 
 bool same(const ActiveFault& a, const ActiveFault& b)
 {
-    return a.id == b.id && a.device == b.device && a.device_number == b.device_number && a.detail == b.detail;
+    return a.id == b.id && a.repeated == b.repeated && a.device == b.device && a.device_number == b.device_number &&
+        a.detail == b.detail;
+}
+
+// Whether anything that is read could show that the cause of this fault is gone. Those of the gateway itself, and who else sends
+// on a bus, are known without.
+bool shown_by_readings(const ActiveFault& f) { return f.device != Device::gateway && f.id != FaultId::id_conflict; }
+
+bool covered(const Evidence& evidence, const ActiveFault& f)
+{
+    if (!shown_by_readings(f)) return true;
+    return f.device == Device::battery ? evidence.battery : evidence.inverter;
 }
 
 }  // namespace
@@ -53,6 +65,12 @@ bool same(const ActiveFault& a, const ActiveFault& b)
 FaultTable::Entry* FaultTable::find(const ActiveFault& fault)
 {
     Entry* found = std::find_if(entries_.begin(), entries_.end(), [&](const Entry& e) { return same(e.reported, fault); });
+    return found == entries_.end() ? nullptr : found;
+}
+
+const FaultTable::Entry* FaultTable::find(const ActiveFault& fault) const
+{
+    const Entry* found = std::find_if(entries_.begin(), entries_.end(), [&](const Entry& e) { return same(e.reported, fault); });
     return found == entries_.end() ? nullptr : found;
 }
 
@@ -130,6 +148,9 @@ void FaultTable::adopt(Entry& e, Instant now)
     e.shown = e.reported;
     e.shown.since = before.level == FaultClass::none ? now : before.since;
     e.shown.latched = e.shown.level >= FaultClass::trip;
+    e.shown.resettable = false;
+    e.shown.count = before.count;
+    e.shown.last = before.last;
     e.soft = e.reported_soft;
     e.hold = e.reported_hold;
     e.absent.reset();
@@ -137,6 +158,30 @@ void FaultTable::adopt(Entry& e, Instant now)
         note(Change::What::set, e.shown, before.level);
     else if (before.level != e.shown.level)
         note(Change::What::level, e.shown, before.level);
+}
+
+// The cause of "came too often" is the fault that came.
+bool FaultTable::cause_seen(const Entry& e) const
+{
+    if (e.seen && e.reported.level >= FaultClass::block) return true;
+    if (!e.shown.repeated) return false;
+    return std::any_of(entries_.begin(), entries_.end(), [&](const Entry& other) {
+        ActiveFault once = e.shown;
+        once.repeated = false;
+        return other.shown.level >= FaultClass::block && same(other.shown, once);
+    });
+}
+
+void FaultTable::follow_latch(Entry& e, const Evidence& evidence, Instant now) const
+{
+    if (!e.shown.latched) return;
+    const bool there = cause_seen(e);
+    if (there) {
+        if (!e.cause_there && e.shown.count < std::numeric_limits<std::uint16_t>::max()) ++e.shown.count;
+        e.shown.last = now;
+    }
+    e.cause_there = there;
+    e.shown.resettable = e.cause_gone.for_at_least(!there && covered(evidence, e.shown), reset_absent_, now);
 }
 
 // False: the fault is over.
@@ -153,7 +198,7 @@ bool FaultTable::settle(Entry& e, Instant now)
     return true;
 }
 
-void FaultTable::settle(Instant now)
+void FaultTable::settle(Instant now, const Evidence& evidence)
 {
     begin();
     faults_.clear();
@@ -162,6 +207,7 @@ void FaultTable::settle(Instant now)
     for (std::size_t i = 0; i < entries_.size();) {
         Entry& e = entries_[i];
         if (settle(e, now)) {
+            follow_latch(e, evidence, now);
             e.seen = false;
             faults_.push_back(e.shown);
             add(effect_, e.shown, e.soft);
@@ -209,18 +255,34 @@ void FaultTable::restore(const ActiveFault& fault)
     if (e == nullptr) return;
     e->shown = e->reported = fault;
     e->shown.latched = true;
+    e->shown.resettable = false;
 }
 
-bool FaultTable::reset(FaultId id)
+bool FaultTable::reset(const ActiveFault& fault)
 {
-    bool any = false;
-    for (Entry& e : entries_) {
-        if (e.shown.id != id || !e.shown.latched) continue;
-        e.shown.latched = false;
-        e.hold = Duration{};
-        any = true;
-    }
-    return any;
+    Entry* const e = find(fault);
+    if (e == nullptr || !e->shown.latched) return false;
+    e->shown.latched = e->shown.resettable = false;
+    e->hold = Duration{};
+    return true;
+}
+
+bool FaultTable::latched(FaultId id, Device device) const
+{
+    return std::any_of(entries_.begin(), entries_.end(),
+        [&](const Entry& e) { return e.shown.latched && e.shown.id == id && e.shown.device == device; });
+}
+
+bool FaultTable::any_latched() const
+{
+    return std::any_of(entries_.begin(), entries_.end(), [](const Entry& e) { return e.shown.latched; });
+}
+
+FaultTable::CauseNow FaultTable::cause_of(const ActiveFault& fault, Instant now) const
+{
+    const Entry* const e = find(fault);
+    if (e == nullptr) return {};
+    return {.there = e->cause_there, .known = e->cause_gone.running(), .gone = e->cause_gone.elapsed(now)};
 }
 
 }  // namespace batgw

@@ -1,4 +1,4 @@
-// Faults as they come, stay and go (SAFE-040 to SAFE-042, SAFE-047).
+// Faults as they come, stay and go (SAFE-040 to SAFE-042, SAFE-045 to SAFE-047).
 //
 // A Detector turns an observed condition into "the fault is there": delay, distinct samples, hysteresis, hold. The FaultTable
 // collects what is there, merges by id, device and detail, latches TRIP and EMERGENCY, and says what changed.
@@ -57,13 +57,21 @@ struct FaultEffect {
     bool blocks_all() const { return blocked == Direction::both; }
 };
 
+// Whose readings are fresh in this round: only they can show that a cause is gone (SAFE-045).
+struct Evidence {
+    bool battery = true, inverter = true;
+};
+
 class FaultTable {
 public:
+    // How long the cause of a latched fault must be gone before a reset (SAFE-045).
+    void reset_after(Duration absent) { reset_absent_ = absent; }
+
     // One round per evaluation: report() whatever is there, then settle().
     // `hold`: the fault stays until it has not been reported for this long. `soft`: shown as BLOCK, but the grant is taken away
     // by other means (the ramp of SAFE-023).
     void report(const ActiveFault& fault, Duration hold = {}, bool soft = false);
-    void settle(Instant now);
+    void settle(Instant now, const Evidence& evidence = {});
 
     // Before settle(): what the round will come to with the reports so far.
     FaultEffect preview(Instant now) const;
@@ -87,9 +95,19 @@ public:
 
     // Latches of an earlier run (SAFE-046). Takes effect with the next settle().
     void restore(const ActiveFault& fault);
-    // An operator's reset of everything latched under this id; whether its cause is gone is the caller's to know (SAFE-045).
-    // True when something was latched.
-    bool reset(FaultId id);
+    // A latched fault becomes one that goes by itself; whether it may is the caller's to know (reset_latches()).
+    // True when it was latched.
+    bool reset(const ActiveFault& fault);
+    bool latched(FaultId id, Device device) const;
+    bool any_latched() const;
+    // What is known of a latched fault's cause.
+    struct CauseNow {
+        bool there = false;  // seen in the last round
+        bool known = false;  // gone, as fresh readings show
+        Duration gone{};     // for so long
+    };
+    CauseNow cause_of(const ActiveFault& fault, Instant now) const;
+    Duration reset_absent() const { return reset_absent_; }
 
 private:
     struct Entry {
@@ -99,9 +117,14 @@ private:
         bool soft = false, reported_soft = false;
         Duration hold{}, reported_hold{};
         Held absent;  // not reported, or milder than shown
+        bool cause_there = false;
+        Held cause_gone;
     };
     void begin();
     Entry* find(const ActiveFault& fault);
+    const Entry* find(const ActiveFault& fault) const;
+    bool cause_seen(const Entry& entry) const;
+    void follow_latch(Entry& entry, const Evidence& evidence, Instant now) const;
     Entry* make_room(const ActiveFault& fault);
     bool settle(Entry& entry, Instant now);
     void adopt(Entry& entry, Instant now);
@@ -112,6 +135,7 @@ private:
     FixedVector<Entry, Faults::capacity()> entries_;
     Faults faults_;
     FaultEffect effect_;
+    Duration reset_absent_ = 60s;
     FaultEffect overflow_;  // of reports for which there was no room
     std::optional<ActiveFault> first_cause_;
     bool in_chain_ = false;

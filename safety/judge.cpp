@@ -57,6 +57,7 @@ Judge::Judge(const JudgeSetup& setup)
       gpio_{setup.safety.contactors},
       beat_{Duration{1s} / std::max(setup.safety.contactors.heartbeat_hz, 1U)}
 {
+    faults_.reset_after(config_.reset_absent);
     verdict_.charge = verdict_.discharge = GrantWriter::nothing(Cause::link);
     note(EventType::start, "started", start_);
 }
@@ -77,7 +78,41 @@ void Judge::reconfigure(const SafetyConfig& safety, const BatteryConfig& battery
     rules_ = rules_of(battery);
     rules_.cells = fixed.cells;
     contactors_.reconfigure(contactor_rules(config_, observing_));
+    faults_.reset_after(config_.reset_absent);
     note(EventType::reload, "configuration reloaded", now);
+}
+
+void Judge::restore(const ActiveFault& latched)
+{
+    faults_.restore(latched);
+    contactors_.stay_open();
+    note(EventType::start, Text<80>{"latched by an earlier run: "}.append(fault_name(latched).view()).view(), start_);
+}
+
+ResetOutcome Judge::reset(const ResetRequest& request, Instant now)
+{
+    const ResetOutcome outcome = reset_latches(faults_, request, now);
+    for (const FaultId id : {FaultId::precharge_failed, FaultId::contactor_feedback})
+        if (!faults_.latched(id, Device::battery)) contactors_.forget(id);
+    if (!faults_.latched(FaultId::id_conflict, Device::battery)) battery_bus_.forget_conflict();
+    if (!faults_.latched(FaultId::id_conflict, Device::inverter)) inverter_bus_.forget_conflict();
+    if (outcome.reset > 0 && !faults_.any_latched()) contactors_.unlock(now);
+    Text<80> told{outcome.reset > 0 ? "" : "reset refused: "};
+    note(EventType::command, told.append(outcome.text.view()).view(), now);
+    return outcome;
+}
+
+// What a part of the judge remembers for good is latched already: its cause is what is seen now.
+bool Judge::remembered(const ActiveFault& fault, bool seen_now) const
+{
+    return fault.level >= FaultClass::trip && !seen_now && faults_.latched(fault.id, fault.device);
+}
+
+// SAFE-045: a cause is gone when fresh readings show it gone.
+Evidence Judge::evidence(const Round& r) const
+{
+    return {.battery = r.signals.required_fresh && r.battery_link.alive,
+        .inverter = r.inverter_link.alive || config_.inverter_link.information_only};
 }
 
 const Verdict& Judge::evaluate(const JudgeInputs& in, Instant now)
@@ -94,7 +129,9 @@ const Verdict& Judge::evaluate(const JudgeInputs& in, Instant now)
     judge_links(r);
     judge_pack(r);
     judge_contactors(r);
-    faults_.settle(now);
+    escalation_.report(faults_, config_.escalation, now);
+    faults_.settle(now, evidence(r));
+    escalation_.follow(faults_, config_.escalation, now);
     follow_start(r);
 
     verdict_.at = now;
@@ -156,6 +193,7 @@ void Judge::judge_buses(Round& r)
         const auto result = health.update(bus.status != nullptr ? *bus.status : no_status,
             bus.traffic != nullptr ? *bus.traffic : no_traffic, bus.tx, not_ours || is_open_, r.now);
         for (const ActiveFault& f : result.faults) {
+            if (remembered(f, result.foreign)) continue;
             const bool held = f.id == FaultId::bus_off || f.id == FaultId::tx_starved || f.id == FaultId::tx_guard_refused;
             const Duration hold = f.id == FaultId::bus_off ? 60s : f.id == FaultId::tx_starved ? 10s : config_.hold;
             faults_.report(f, held ? hold : Duration{});
@@ -302,7 +340,10 @@ void Judge::judge_contactors(Round& r)
         beat(r);
     }
     is_open_ = r.contactors.is_open;
-    for (const ActiveFault& f : r.contactors.faults) faults_.report(f, f.level == FaultClass::block ? config_.hold : Duration{});
+    for (const ActiveFault& f : r.contactors.faults) {
+        const bool seen_now = f.id == FaultId::contactor_feedback && in.feedback_wrong;
+        if (!remembered(f, seen_now)) faults_.report(f, f.level == FaultClass::block ? config_.hold : Duration{});
+    }
 }
 
 // SAFE-250: battery data first, then contactors, then power. What has once been reached is not undone by a fault.

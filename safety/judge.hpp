@@ -13,10 +13,12 @@
 #include "safety/bus_health.hpp"
 #include "safety/contactors.hpp"
 #include "safety/cross_checks.hpp"
+#include "safety/escalation.hpp"
 #include "safety/fault_table.hpp"
 #include "safety/frozen.hpp"
 #include "safety/gpio_contactors.hpp"
 #include "safety/grants.hpp"
+#include "safety/latch_reset.hpp"
 #include "safety/limits.hpp"
 #include "safety/links.hpp"
 #include "safety/over_limit.hpp"
@@ -91,9 +93,12 @@ public:
     ContactorMode contactor_mode() const { return config_.contactors.mode; }
     bool observing() const { return observing_; }
 
-    // Latches of an earlier run, before the first evaluation (SAFE-046); an operator's reset (SAFE-045).
-    void restore(const ActiveFault& latched) { faults_.restore(latched); }
-    bool reset(FaultId id) { return faults_.reset(id); }
+    // Before the first evaluation. What an earlier run had latched (SAFE-046): it holds as if it had never ended.
+    void restore(const ActiveFault& latched);
+    // What was found wrong at start, to be judged with the first evaluation.
+    void report(const ActiveFault& found) { faults_.report(found); }
+    // An operator's reset of what is latched (SAFE-045). Acts with the next evaluation; closes nothing.
+    ResetOutcome reset(const ResetRequest& request, Instant now);
 
     // What others saw happen, into the same ring: commands, start, stop.
     void note(EventType type, std::string_view text, Instant now, std::string_view from = {}, std::string_view to = {});
@@ -162,6 +167,8 @@ private:
 
     void watch_cadence(Instant now);
     void report_gateway(const JudgeInputs& in);
+    bool remembered(const ActiveFault& fault, bool seen_now) const;
+    Evidence evidence(const Round& r) const;
     void report_if(bool there, const ActiveFault& fault, Duration hold = {});
     void judge_buses(Round& r);
     void judge_pack(Round& r);
@@ -198,6 +205,7 @@ private:
     bool observing_;
 
     FaultTable faults_;
+    Escalation escalation_;
     SignalWatch signals_;
     CellLimits cell_;
     DeviationLimits deviation_;

@@ -61,8 +61,9 @@ void Judge::set_flags(const Round& r)
         return f.level >= FaultClass::block && too_high(f.id);
     });
     v.override_soc = config_.inverter_link.soc_override ? override_ : Direction::none;
-    v.mute_battery = observing_ || r.battery_bus.mute;
-    v.mute_inverter = observing_ || r.inverter_bus.mute;
+    // A conflict found by an earlier run silences this one too (SAFE-185, SAFE-046).
+    v.mute_battery = observing_ || r.battery_bus.mute || faults_.latched(FaultId::id_conflict, Device::battery);
+    v.mute_inverter = observing_ || r.inverter_bus.mute || faults_.latched(FaultId::id_conflict, Device::inverter);
 }
 
 // SAFE-217.

@@ -147,6 +147,7 @@ bool Operator::check_limits(const Command& command, CommandResult& result) const
     case CommandKind::pause:
     case CommandKind::contactor:
     case CommandKind::ping: return true;
+    case CommandKind::reset: break;  // faults are the judge's
     }
     return refuse(result, CommandCode::unknown_command, "no such command");
 }
@@ -167,7 +168,8 @@ void Operator::set(const Command& command, Instant now)
         discharge_ = commanded(command.discharge_power, {}, Command{}, discharge_bounds_, now);
         break;
     case CommandKind::limits: set_limits(command, now); break;
-    case CommandKind::ping: break;
+    case CommandKind::ping:
+    case CommandKind::reset: break;
     }
     publish();
 }

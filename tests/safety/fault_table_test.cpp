@@ -143,8 +143,13 @@ TEST_CASE("TRIP and EMERGENCY stay until they are reset, the rest goes by itself
         const bool latched = level >= FaultClass::trip;
         REQUIRE(table.faults().empty() == !latched);
         REQUIRE(table.effect().worst == (latched ? level : FaultClass::none));
-        REQUIRE(table.reset(FaultId::cell_high) == latched);
-        REQUIRE_FALSE(table.reset(FaultId::temp_hot));
+        REQUIRE(table.any_latched() == latched);
+        REQUIRE(table.latched(FaultId::cell_high, Device::battery) == latched);
+        REQUIRE_FALSE(table.latched(FaultId::cell_high, Device::inverter));
+        REQUIRE_FALSE(table.latched(FaultId::temp_hot, Device::battery));
+        REQUIRE(table.reset(fault(FaultId::cell_high, level)) == latched);
+        REQUIRE_FALSE(table.reset(fault(FaultId::temp_hot, level)));
+        REQUIRE_FALSE(table.any_latched());
         table.settle(t0 + 100h);
         REQUIRE(table.faults().empty());
         REQUIRE(table.effect().worst == FaultClass::none);
@@ -296,7 +301,7 @@ TEST_CASE("the first cause is the fault a chain began with, however many follow 
     REQUIRE(table.first_cause()->since == t0 + 1s);
     chain(3s, false, true);
     REQUIRE(table.first_cause()->id == FaultId::sig_stale);
-    table.reset(FaultId::contactor_feedback);
+    table.reset(fault(FaultId::contactor_feedback, FaultClass::trip));
     chain(4s, false, false);
     REQUIRE_FALSE(table.first_cause());
     chain(5s, false, true);

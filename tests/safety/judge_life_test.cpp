@@ -381,7 +381,7 @@ TEST_CASE("TRIP opens the contactors and they stay open; after a reset they wait
     house.run(600s, 500ms);
     REQUIRE(house.verdict().state == GatewayState::trip);
     REQUIRE(house.verdict().contactors.state == ContactorState::open);
-    REQUIRE(house.judge().reset(FaultId::cell_high_crit));
+    REQUIRE(house.judge().reset({.fault = "CELL_HIGH_CRIT", .reason = {}}, house.now).code == CommandCode::ok);
     house.run(60s);
     REQUIRE(house.verdict().worst < FaultClass::block);
     REQUIRE(house.verdict().contactors.state == ContactorState::open);
@@ -402,6 +402,74 @@ TEST_CASE("latches of an earlier run hold from the first verdict on")
     house.run(60s);
     REQUIRE(house.verdict().state == GatewayState::emergency);
     REQUIRE(house.verdict().contactors.order != ContactorOrder::close);
+}
+
+TEST_CASE("a pack that never closes locks out; a reset leads to OPEN, where a person has to ask")
+{
+    // SAFE-045, SAFE-140, SAFE-146
+    Commanded house;
+    house.obeys = false;
+    house.time_until([&] { return house.has(FaultId::precharge_failed); }, 600s);
+    REQUIRE(house.has(FaultId::precharge_failed, FaultClass::trip));
+    house.run(30s);
+    REQUIRE(house.verdict().contactors.state == ContactorState::lockout);
+    REQUIRE(house.judge().reset({.fault = "PRECHARGE_FAILED", .reason = {}}, house.now).code == CommandCode::cause_present);
+    house.run(40s);
+    REQUIRE(house.verdict().contactors.state == ContactorState::lockout);
+    house.obeys = true;
+    REQUIRE(house.judge().reset({.fault = "PRECHARGE_FAILED", .reason = {}}, house.now).code == CommandCode::ok);
+    house.run(120s);
+    REQUIRE_FALSE(house.has(FaultId::precharge_failed));
+    REQUIRE(house.verdict().contactors.state == ContactorState::open);
+    REQUIRE(house.verdict().waiting == Waiting::operator_);
+    REQUIRE(house.judge().request_close(house.now));
+    house.run(20s);
+    REQUIRE(house.verdict().contactors.state == ContactorState::closed);
+}
+
+TEST_CASE("of several latches only the last one reset unlocks the contactors")
+{
+    // SAFE-045, SAFE-140
+    Commanded house;
+    house.run(60s);
+    for (const FaultId id : {FaultId::cell_deep, FaultId::contactor_feedback}) {
+        ActiveFault latch;
+        latch.id = id;
+        latch.level = id == FaultId::cell_deep ? FaultClass::emergency : FaultClass::trip;
+        latch.device = Device::battery;
+        house.judge().report(latch);
+    }
+    house.run(90s);
+    REQUIRE(house.verdict().contactors.state == ContactorState::lockout);
+    const auto reset = [&](std::string_view name) {
+        return house.judge().reset({.fault = name, .reason = "looked at it", .source = CommandSource::local}, house.now).code;
+    };
+    REQUIRE(reset("CELL_DEEP") == CommandCode::ok);
+    house.run(5s);
+    REQUIRE(house.verdict().contactors.state == ContactorState::lockout);
+    REQUIRE(house.verdict().state == GatewayState::trip);
+    REQUIRE(reset("CONTACTOR_FEEDBACK") == CommandCode::ok);
+    house.run(60s);
+    REQUIRE(house.verdict().contactors.state == ContactorState::open);
+}
+
+TEST_CASE("after a restart with a latch, a reset does not close the contactors by itself either")
+{
+    // SAFE-045, SAFE-046
+    Commanded house;
+    ActiveFault latch;
+    latch.id = FaultId::temp_crit;
+    latch.level = FaultClass::trip;
+    latch.device = Device::battery;
+    house.judge().restore(latch);
+    house.run(120s);
+    REQUIRE(house.judge().reset({.fault = "TEMP_CRIT", .reason = {}}, house.now).code == CommandCode::ok);
+    house.run(120s);
+    REQUIRE(house.verdict().worst < FaultClass::block);
+    REQUIRE(house.verdict().contactors.state == ContactorState::open);
+    REQUIRE(house.judge().request_close(house.now));
+    house.run(20s);
+    REQUIRE(house.verdict().contactors.state == ContactorState::closed);
 }
 
 TEST_CASE("an operator opens and closes; a denied permission keeps them open")

@@ -1,0 +1,174 @@
+#include "safety/escalation.hpp"
+
+#include "safety/conditions.hpp"
+#include "safety/latch_reset.hpp"
+
+#include <doctest/doctest.h>
+
+#include <string>
+
+using namespace batgw;
+
+namespace {
+
+constexpr Instant t0{Duration{12'345'678'901}};
+
+// A fault table with its escalation, a round a second.
+struct Bench {
+    FaultTable table;
+    Escalation escalation;
+    SafetyConfig::Escalation rule;
+    Instant now = t0;
+
+    void round(const ActiveFault* f = nullptr)
+    {
+        now += 1s;
+        if (f != nullptr) table.report(*f);
+        escalation.report(table, rule, now);
+        table.settle(now);
+        escalation.follow(table, rule, now);
+    }
+    // Sets and clears; ends `period` after it began.
+    void once(FaultId id, Duration period, std::string_view detail = {}, FaultClass level = FaultClass::block)
+    {
+        ActiveFault f = condition(id, level, Direction::charge, Device::battery);
+        f.detail.assign(detail);
+        const Instant began = now;
+        round(&f);
+        round();
+        now = std::max(now, began + period);
+    }
+    const ActiveFault* find(std::string_view name)
+    {
+        for (const ActiveFault& f : table.faults())
+            if (fault_name(f) == name) return &f;
+        return nullptr;
+    }
+};
+
+}  // namespace
+
+TEST_CASE("the fifth BLOCK of one fault within an hour becomes a TRIP, the fourth does not")
+{
+    // SAFE-043
+    SUBCASE("59 minutes from the first to the fifth")
+    {
+        Bench b;
+        for (int i = 0; i < 4; ++i) b.once(FaultId::temp_hot, 885s);
+        b.round();
+        CHECK(b.find("TEMP_HOT_REPEAT") == nullptr);
+        b.once(FaultId::temp_hot, 2s);
+        const ActiveFault* trip = b.find("TEMP_HOT_REPEAT");
+        REQUIRE(trip != nullptr);
+        CHECK(trip->level == FaultClass::trip);
+        CHECK(trip->latched);
+        CHECK(trip->value_milli == 5000);
+        CHECK(b.table.effect().blocks_all());
+    }
+    SUBCASE("61 minutes")
+    {
+        Bench b;
+        for (int i = 0; i < 12; ++i) b.once(FaultId::temp_hot, 915s);
+        b.round();
+        CHECK(b.find("TEMP_HOT_REPEAT") == nullptr);
+    }
+    SUBCASE("what is configured counts")
+    {
+        Bench b;
+        b.rule = {.count = 2, .window = 600s};
+        b.once(FaultId::temp_hot, 601s);
+        b.once(FaultId::temp_hot, 599s);
+        b.round();
+        CHECK(b.find("TEMP_HOT_REPEAT") == nullptr);
+        b.once(FaultId::temp_hot, 2s);
+        b.round();
+        CHECK(b.find("TEMP_HOT_REPEAT") != nullptr);
+    }
+}
+
+TEST_CASE("faults with different details are different faults")
+{
+    Bench b;
+    for (const std::string_view code : {"F1", "F2", "F3", "F4", "F5"}) b.once(FaultId::bms_fault, 10s, code);
+    b.round();
+    CHECK_FALSE(b.table.any_latched());
+    for (int i = 0; i < 4; ++i) b.once(FaultId::bms_fault, 10s, "F3");
+    b.round();
+    CHECK(b.find("BMS_FAULT_REPEAT:F3") != nullptr);
+    CHECK(b.find("BMS_FAULT_REPEAT:F1") == nullptr);
+}
+
+TEST_CASE("one long BLOCK is one, and what is no BLOCK does not count")
+{
+    Bench b;
+    const ActiveFault f = condition(FaultId::temp_hot, FaultClass::block, Direction::charge, Device::battery);
+    for (int i = 0; i < 100; ++i) b.round(&f);
+    b.round();
+    for (int i = 0; i < 20; ++i) b.once(FaultId::temp_spread, 2s, {}, FaultClass::warn);
+    for (int i = 0; i < 20; ++i) b.once(FaultId::cell_dev, 2s, {}, FaultClass::derate);
+    b.round();
+    CHECK_FALSE(b.table.any_latched());
+    CHECK(b.table.faults().empty());
+}
+
+TEST_CASE("full, empty, cold and trouble on the line only warn, for as long as they come too often")
+{
+    // SAFE-043
+    int warning = 0;
+    for (unsigned i = 0; i < static_cast<unsigned>(FaultId::count); ++i) {
+        const auto id = static_cast<FaultId>(i);
+        CAPTURE(to_string(id));
+        Bench b;
+        for (int n = 0; n < 5; ++n) b.once(id, 10s);
+        b.round();
+        const std::string name = std::string{to_string(id)} + "_REPEAT";
+        const ActiveFault* f = b.find(name);
+        REQUIRE(f != nullptr);
+        if (!only_warns_when_repeated(id)) {
+            CHECK(f->level == FaultClass::trip);
+            continue;
+        }
+        ++warning;
+        CHECK(f->level == FaultClass::warn);
+        CHECK_FALSE(f->latched);
+        CHECK(b.table.effect().blocked == Direction::none);
+        b.now += 3600s;
+        b.round();
+        CHECK(b.find(name) == nullptr);
+    }
+    CHECK(warning == 14);
+}
+
+TEST_CASE("a reset of what came too often is refused while it is there, and starts the count anew")
+{
+    // SAFE-043, SAFE-045
+    Bench b;
+    for (int i = 0; i < 5; ++i) b.once(FaultId::temp_hot, 10s);
+    const ActiveFault f = condition(FaultId::temp_hot, FaultClass::block, Direction::charge, Device::battery);
+    for (int i = 0; i < 100; ++i) b.round(&f);
+    const ResetRequest request{.fault = "TEMP_HOT_REPEAT", .reason = {}};
+    CHECK(reset_latches(b.table, request, b.now).code == CommandCode::cause_present);
+    for (int i = 0; i < 63; ++i) b.round();
+    CHECK(reset_latches(b.table, request, b.now).code == CommandCode::ok);
+    b.round();
+    CHECK(b.table.faults().empty());
+    for (int i = 0; i < 3; ++i) b.once(FaultId::temp_hot, 10s);
+    b.round();
+    CHECK_FALSE(b.table.any_latched());
+    b.once(FaultId::temp_hot, 10s);
+    b.round();
+    CHECK(b.table.any_latched());
+}
+
+TEST_CASE("more faults than can be watched: the one that is quiet for longest is forgotten first")
+{
+    Bench b;
+    for (int n = 0; n < 3; ++n) b.once(FaultId::bms_fault, 10s, "old");
+    for (int n = 0; n < 4; ++n) b.once(FaultId::bms_fault, 10s, "busy");
+    for (std::size_t i = 0; i + 1 < Escalation::watched; ++i) b.once(FaultId::bms_fault, 2s, std::to_string(i));
+    b.once(FaultId::bms_fault, 2s, "busy");
+    for (int n = 0; n < 2; ++n) b.once(FaultId::bms_fault, 2s, "old");
+    b.round();
+    CHECK(b.find("BMS_FAULT_REPEAT:busy") != nullptr);
+    CHECK(b.find("BMS_FAULT_REPEAT:old") == nullptr);
+}
