@@ -67,6 +67,17 @@ void add(CLI::App& command, ReplayOptions& replay, std::vector<std::string>& giv
     command.footer("Exit status: 0 all well; 1 it could not be played; 3 some lines were refused.");
 }
 
+void add(CLI::App& command, ControlOptions& control, std::vector<std::string>& given)
+{
+    command.add_option("-f", control.file, "configuration file, which names the socket")
+        ->capture_default_str()
+        ->type_name("FILE");
+    command.add_option("--socket", control.socket, "the gateway's control socket; the configuration is not read then")
+        ->type_name("PATH");
+    add_definitions(command, given);
+    command.footer("Exit status: 0 done; 1 refused, or no gateway could be asked.");
+}
+
 }  // namespace
 
 int run_command_line(int argc, char** argv)
@@ -98,6 +109,16 @@ int run_command_line(int argc, char** argv)
     demo_command->add_flag("--real-times", demo.real_times, "keep the waiting times of a real start");
     demo_command->add_flag("--print-config", demo.print_configuration, "print the configuration the demo uses and exit");
     demo_command->add_flag("--plain", demo.plain, "one line a second instead of a live screen");
+
+    ControlOptions status;
+    ResetOptions reset;
+    std::vector<std::string> control_given;
+    auto* status_command = app.add_subcommand("status", "how the running gateway is");
+    add(*status_command, status, control_given);
+    auto* reset_command = app.add_subcommand("reset", "reset a latched fault of the running gateway; closes no contactor");
+    reset_command->add_option("FAULT", reset.fault, "as `batgw status` shows it, or all")->required();
+    reset_command->add_option("REASON", reset.reason, "why; wanted for an EMERGENCY");
+    add(*reset_command, reset.control, control_given);
 
     SimOptions sim;
     auto* sim_command = app.add_subcommand("sim", "a simulated battery or inverter on a bus");
@@ -144,9 +165,12 @@ int run_command_line(int argc, char** argv)
         app.parse(argc, argv);
         run.definitions = definitions_of(given);
         replay.definitions = definitions_of(replay_given);
+        status.definitions = reset.control.definitions = definitions_of(control_given);
     } catch (const CLI::ParseError& e) {
         return app.exit(e) == 0 ? 0 : 2;
     }
+    if (status_command->parsed()) return print_status(status);
+    if (reset_command->parsed()) return reset_fault(reset);
     if (demo_command->parsed()) return run_demo(demo);
     if (sim_command->parsed()) return run_simulator(sim);
     if (list_command->parsed()) return list_drivers(list);

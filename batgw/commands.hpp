@@ -20,6 +20,19 @@ struct RunOptions {
 int check_configuration(const RunOptions& options);  // batgw -n
 int run_gateway(const RunOptions& options);          // batgw
 
+struct ControlOptions {
+    std::string file = "/etc/batgw.yaml";  // tells the socket
+    Definitions definitions;
+    std::string socket;  // instead of the configured one
+};
+int print_status(const ControlOptions& options);  // batgw status
+
+struct ResetOptions {
+    ControlOptions control;
+    std::string fault, reason;
+};
+int reset_fault(const ResetOptions& options);  // batgw reset
+
 struct DemoOptions {
     std::string battery = "byd-atto3", inverter = "byd-hvs";
     std::string battery_adapter, inverter_adapter;  // "waveshare", "slcan"; empty: a bus inside the process

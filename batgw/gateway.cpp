@@ -56,6 +56,9 @@ Gateway::Gateway(event_base* base, Setup setup, Channels& channels)
       bridge_{*setup_.config, *setup_.battery, *setup_.inverter, monotonic_now(), setup_.restored},
       log_{std::make_unique<BusLines>(channels)}
 {
+    for (const ActiveFault& f : setup_.latched) bridge_.restore(f);
+    for (const ActiveFault& f : setup_.found) bridge_.report(f);
+    if (!setup_.start_note.empty()) bridge_.note_start(setup_.start_note);
     on_timer_ = watch<&Gateway::on_timer>(base_, timer_.fd(), EV_READ, *this);
     on_bell_ = watch<&Gateway::on_bell>(base_, channels_.bridge.fd(), EV_READ, *this);
     if (setup_.handle_signals) {

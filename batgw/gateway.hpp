@@ -13,6 +13,8 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <string>
+#include <vector>
 
 namespace batgw {
 
@@ -26,8 +28,11 @@ public:
         ServiceManager* service;
         VirtualHub* hub = nullptr;  // for `virtual:` interfaces
         std::function<std::unique_ptr<Bus>(Side, const BusSpec&, BusListener&)>
-            open;                    // instead of open_bus(), for tests and benchmarks
-        bool handle_signals = true;  // SIGTERM and SIGINT stop, SIGHUP reloads
+            open;                            // instead of open_bus(), for tests and benchmarks
+        bool handle_signals = true;          // SIGTERM and SIGINT stop, SIGHUP reloads
+        std::vector<ActiveFault> latched{};  // by an earlier run (SAFE-046)
+        std::vector<ActiveFault> found{};    // wrong at start: LATCH_STORE, RESTART_LOOP
+        std::string start_note{};            // told as an event; empty: nothing
     };
     Gateway(event_base* base, Setup setup, Channels& channels);
     ~Gateway();

@@ -1,10 +1,15 @@
 #include "batgw/outside.hpp"
 
+#include "batgw/control.hpp"
 #include "batgw/event_text.hpp"
+#include "batgw/status_text.hpp"
 #include "batgw/store.hpp"
 #include "conf/reload.hpp"
 
 #include <fmt/format.h>
+
+#include <algorithm>
+#include <span>
 
 namespace batgw {
 namespace {
@@ -29,6 +34,8 @@ Outside::Outside(Channels& channels, Setup setup)
     if (setup_.keep_state)
         store_ = std::make_unique<Store>(
             config_->state_directory, [this](bool failing, std::string_view why) { disk_trouble(failing, why); });
+    if (store_ && setup_.latched) store_->latches_kept(*setup_.latched);
+    if (store_ && setup_.start) store_->keep_start(*setup_.start);
     thread_ = std::thread{[this] { run(); }};
 }
 
@@ -42,10 +49,35 @@ Outside::~Outside()
 void Outside::run()
 {
     start_client();
+    start_control();
     event_base_loop(base_.get(), EVLOOP_NO_EXIT_ON_EMPTY);
+    control_.reset();
     client_.reset();
+    if (store_ && setup_.start && orderly_) {
+        setup_.start->running = false;
+        store_->keep_start(*setup_.start);
+    }
     store_.reset();
     print_lines();
+}
+
+bool Outside::submit(const Command& command)
+{
+    if (!channels_.commands.push(command)) return false;
+    channels_.bridge.ring();
+    return true;
+}
+
+void Outside::start_control()
+{
+    if (setup_.control_socket.empty()) return;
+    control_ = std::make_unique<Control>(base_.get(), setup_.control_socket,
+        Control::Hooks{.submit = [this](const Command& command) { return submit(command); },
+            .status = [this] { return status_text(channels_.snapshots.newest()); },
+            .log =
+                [this](LogLevel level, std::string_view text) {
+                    if (level <= config_->log_level) print_log(level, text);
+                }});
 }
 
 void Outside::start_client()
@@ -55,11 +87,7 @@ void Outside::start_client()
     channels_.warn(OutsideWarning::retained_command, false);  // the new client finds out
     if (!config_->mqtt) return;
     MqttHooks hooks;
-    hooks.submit = [this](const Command& command) {
-        if (!channels_.commands.push(command)) return false;
-        channels_.bridge.ring();
-        return true;
-    };
+    hooks.submit = [this](const Command& command) { return submit(command); };
     hooks.log = [this](LogLevel level, std::string_view text) {
         if (level <= config_->log_level) print_log(level, text);
     };
@@ -97,11 +125,13 @@ void Outside::answer()
     }
     // Results first: what a command changed is then in the snapshot that follows.
     CommandResult result;
-    while (channels_.results.pop(result))
+    while (channels_.results.pop(result)) {
+        if (control_ && control_->on_result(result)) continue;
         if (client_) client_->on_result(result);
+    }
     if (channels_.snapshots.take()) {
         const Snapshot& now = channels_.snapshots.newest();
-        if (store_ && config_->mqtt && config_->mqtt->persist_commands) store_->keep_operator(now.operator_kept);
+        if (store_) keep(now);
         if (client_) client_->on_snapshot(now);
     }
     if (!stop_) return;
@@ -109,6 +139,21 @@ void Outside::answer()
         client_->stop([this] { said_goodbye(); });
     else
         said_goodbye();
+}
+
+void Outside::keep(const Snapshot& now)
+{
+    if (config_->mqtt && config_->mqtt->persist_commands) store_->keep_operator(now.operator_kept);
+    if (now.verdict.sequence == 0) return;  // not judged yet: that nothing is latched would not be true
+    const std::span<const ActiveFault> faults = now.verdict.faults;
+    store_->keep_latches(faults, both_clocks());
+    if (!setup_.start || setup_.start->unclean.empty()) return;
+    // SAFE-216: a run that lasts, and a person who has looked at it, end the count.
+    const bool loop = std::any_of(faults.begin(), faults.end(), [](const auto& f) { return f.id == FaultId::restart_loop; });
+    const bool lasted = now.now - now.started >= config_->safety.process.crash_loop.window;
+    if (!lasted && (loop || !setup_.restart_loop)) return;
+    setup_.start->unclean.clear();
+    store_->keep_start(*setup_.start);
 }
 
 void Outside::said_goodbye() { event_base_loopbreak(base_.get()); }

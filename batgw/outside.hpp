@@ -2,6 +2,7 @@
 #pragma once
 
 #include "batgw/channels.hpp"
+#include "batgw/latch_file.hpp"
 #include "batgw/notify.hpp"
 #include "bus/event.hpp"
 #include "conf/load.hpp"
@@ -12,12 +13,14 @@
 #include <functional>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <thread>
 #include <vector>
 
 namespace batgw {
 
+class Control;
 class Store;
 
 class Outside {
@@ -28,19 +31,28 @@ public:
         const InverterDriverInfo* inverter;
         std::function<Loaded()> read_again;  // the configuration, for a reload
         ServiceManager* service;
-        bool keep_state = true;  // false: leave the state directory alone
+        bool keep_state = true;                             // false: leave the state directory alone
+        std::optional<std::vector<ActiveFault>> latched{};  // as the record has them; empty: it is to be written anew
+        std::optional<StartRecord> start{};                 // of this run, to be kept
+        bool restart_loop = false;                          // it began with RESTART_LOOP
+        std::string control_socket{};                       // where to listen; empty: nowhere
     };
     Outside(Channels& channels, Setup setup);
     // Says goodbye to the broker, writes what is still to be written, prints the last log lines. Bounded: a few seconds.
     ~Outside();
+    // The run ended as it should: the next start is a clean one.
+    void orderly() { orderly_ = true; }
 
 private:
     void run();
     void answer();  // the bridge rang
     void said_goodbye();
     void print_lines();
+    void keep(const Snapshot& now);
     void reload();
     void start_client();
+    void start_control();
+    bool submit(const Command& command);
     MqttContext mqtt_context() const;
     void warn_of_tls();
     void disk_trouble(bool failing, std::string_view why);
@@ -52,7 +64,8 @@ private:
     EventHandle on_bell_;
     std::unique_ptr<Store> store_;
     std::unique_ptr<MqttClient> client_;
-    std::atomic<bool> stop_{false};
+    std::unique_ptr<Control> control_;
+    std::atomic<bool> stop_{false}, orderly_{false};
     std::thread thread_;
 };
 

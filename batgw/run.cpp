@@ -1,6 +1,7 @@
 // batgw and batgw -n.
 #include "batgw/commands.hpp"
 #include "batgw/gateway.hpp"
+#include "batgw/latch_file.hpp"
 #include "batgw/outside.hpp"
 #include "batgw/store.hpp"
 #include "battery/registry.hpp"
@@ -10,6 +11,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <csignal>
 #include <cstdio>
 #include <stdexcept>
@@ -71,6 +73,18 @@ int run_gateway(const RunOptions& options)
         restored = r.state;
     }
 
+    RestoredLatches kept = restore_latches(config->state_directory, both_clocks());
+    if (!kept.note.empty()) say(kept.damaged ? LogLevel::error : kept.missing ? LogLevel::info : LogLevel::warn, kept.note);
+    const RestoredStart before = restore_start(config->state_directory);
+    if (!before.note.empty()) say(LogLevel::error, before.note);
+    const StartOutcome start = start_after(before.record, this_boot(), config->safety.process.crash_loop);
+    std::vector<ActiveFault> found;
+    if (kept.damaged) found.push_back(found_at_start(FaultId::latch_store));
+    if (start.crash_loop) found.push_back(found_at_start(FaultId::restart_loop));
+
+    const bool looping = start.crash_loop ||
+        std::any_of(kept.latches.begin(), kept.latches.end(), [](const ActiveFault& f) { return f.id == FaultId::restart_loop; });
+
     const EventBase base{event_base_new()};
     if (!base) throw std::bad_alloc{};
     ServiceManager service;
@@ -79,11 +93,29 @@ int run_gateway(const RunOptions& options)
     const auto* inverter = drivers().inverter(config->inverter.protocol);
     if (const auto refusal = freshness_refusal(battery->profile)) throw std::runtime_error{*refusal};  // SAFE-021
     Gateway gateway{base.get(),
-        {.config = config, .battery = battery, .inverter = inverter, .restored = restored, .service = &service}, channels};
+        {.config = config,
+            .battery = battery,
+            .inverter = inverter,
+            .restored = restored,
+            .service = &service,
+            .latched = kept.latches,
+            .found = found,
+            .start_note = start.unclean ? "UNCLEAN_START: the last run did not end in an orderly stop" : ""},
+        channels};
     {
-        const Outside outside{
-            channels, {.config = config, .battery = battery, .inverter = inverter, .read_again = read, .service = &service}};
+        const bool as_kept = !kept.damaged && !kept.missing;
+        Outside outside{channels,
+            {.config = config,
+                .battery = battery,
+                .inverter = inverter,
+                .read_again = read,
+                .service = &service,
+                .latched = as_kept ? std::optional{kept.latches} : std::nullopt,
+                .start = start.record,
+                .restart_loop = looping,
+                .control_socket = config->control_socket}};
         gateway.run();
+        outside.orderly();
     }
     say(LogLevel::info, "stopped");
     return 0;

@@ -1,7 +1,8 @@
 #include "batgw/store.hpp"
 
 #include "batgw/event_text.hpp"
-#include "bus/event.hpp"
+#include "batgw/latch_file.hpp"
+#include "batgw/state_file.hpp"
 
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
@@ -19,10 +20,6 @@
 #include <system_error>
 #include <thread>
 
-#include <fcntl.h>
-#include <sys/stat.h>
-#include <sys/types.h>
-
 namespace batgw {
 namespace {
 
@@ -30,37 +27,9 @@ using Json = nlohmann::ordered_json;
 constexpr std::string_view operator_file = "operator.json";
 constexpr std::string_view events_file = "events.jsonl";
 constexpr std::size_t events_kept = 64;
-constexpr std::size_t largest_kept = 64 * 1024;  // bytes; our own are a few hundred
 constexpr auto retry = std::chrono::seconds{10};
 
 std::string full_name(const std::string& directory, std::string_view name) { return fmt::format("{}/{}", directory, name); }
-
-std::string why(std::string_view what, const std::string& path)
-{
-    return fmt::format("{} {}: {}", what, path, std::strerror(errno));
-}
-
-// Temporary file, fsync, rename, fsync of the directory. Empty text: done.
-std::string write_whole(const std::string& directory, std::string_view name, std::string_view content)
-{
-    const std::string path = full_name(directory, name);
-    const std::string temporary = path + ".new";
-    {
-        const Fd file{::open(temporary.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0640)};
-        if (!file) return why("cannot write", temporary);
-        while (!content.empty()) {
-            const auto n = ::write(file.get(), content.data(), content.size());
-            if (n < 0 && errno == EINTR) continue;
-            if (n <= 0) return why("cannot write", temporary);
-            content.remove_prefix(static_cast<std::size_t>(n));
-        }
-        if (::fsync(file.get()) != 0) return why("cannot write", temporary);
-    }
-    if (std::rename(temporary.c_str(), path.c_str()) != 0) return why("cannot rename to", path);
-    const Fd folder{::open(directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC)};
-    if (!folder || ::fsync(folder.get()) != 0) return why("cannot sync", directory);
-    return {};
-}
 
 std::string to_text(const OperatorState& s)
 {
@@ -128,7 +97,7 @@ Json milli(const std::optional<Q>& q)
 std::string to_text(const Event& e)
 {
     Json j{{"time", wall_clock()}, {"number", e.number}, {"type", to_string(e.type)}, {"text", event_text(e)},
-        {"id", to_string(e.fault.id)}, {"detail", e.fault.detail.view()}, {"class", to_string(e.fault.level)},
+        {"id", fault_kind(e.fault).view()}, {"detail", e.fault.detail.view()}, {"class", to_string(e.fault.level)},
         {"direction", to_string(e.fault.direction)}};
     if (e.fault.has_value) {
         j["value"] = static_cast<double>(e.fault.value_milli) / 1000;
@@ -139,25 +108,6 @@ std::string to_text(const Event& e)
         {"cell_voltage_max", milli(e.cell_voltage_max)}, {"temperature_min", milli(e.temperature_min)},
         {"temperature_max", milli(e.temperature_max)}, {"soc", milli(e.soc)}};
     return j.dump(-1, ' ', false, Json::error_handler_t::replace) + "\n";
-}
-
-// errno, or 0. Only a plain file is read: anything else could block or never end.
-int read_whole(const std::string& path, std::string& text)
-{
-    const Fd file{::open(path.c_str(), O_RDONLY | O_NONBLOCK | O_CLOEXEC)};
-    if (!file) return errno;
-    struct stat about {};
-    if (::fstat(file.get(), &about) != 0) return errno;
-    if (!S_ISREG(about.st_mode)) return EINVAL;
-    std::array<char, 4096> part{};
-    while (text.size() <= largest_kept) {
-        const auto n = ::read(file.get(), part.data(), part.size());
-        if (n < 0 && errno == EINTR) continue;
-        if (n < 0) return errno;
-        if (n == 0) return 0;
-        text.append(part.data(), static_cast<std::size_t>(n));
-    }
-    return 0;  // too long to be ours: will not be understood
 }
 
 // What the operator had forbidden is not known any more, so nothing is allowed until he says so again.
@@ -279,6 +229,16 @@ void Store::keep_operator(const OperatorState& state)
     operator_ = text;
     write(std::string{operator_file}, std::move(text));
 }
+
+void Store::keep_latches(std::span<const ActiveFault> faults, const BothClocks& now)
+{
+    std::string signature = latches_signature(faults);
+    if (latches_ == signature) return;
+    latches_ = std::move(signature);
+    write(std::string{latch_file}, latches_text(faults, now));
+}
+
+void Store::keep_start(const StartRecord& record) { write(std::string{start_file}, start_text(record)); }
 
 void Store::keep_event(const Event& event)
 {

@@ -1,8 +1,9 @@
-// What survives a restart, in the state directory: the operator's restrictions (SAFE-196) and the last events of BLOCK or worse
-// (SAFE-047). Files are written whole, beside the old one, and renamed over it, by a thread of its own: a slow or full disk
-// delays nobody.
+// What survives a restart, in the state directory: faults that stay (SAFE-044), the operator's restrictions (SAFE-196), the last
+// events of BLOCK or worse (SAFE-047), and how the last runs ended (SAFE-215). Files are written whole, beside the old one, and
+// renamed over it, by a thread of its own: a slow or full disk delays nobody.
 #pragma once
 
+#include "batgw/latch_file.hpp"
 #include "model/command.hpp"
 #include "model/config.hpp"
 #include "model/snapshot.hpp"
@@ -11,6 +12,7 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 
@@ -34,13 +36,18 @@ public:
 
     void keep_operator(const OperatorState& state);
     void keep_event(const Event& event);
+    // The latched ones among them, whenever something about them changed.
+    void keep_latches(std::span<const ActiveFault> faults, const BothClocks& now);
+    // These are what the file holds already.
+    void latches_kept(std::span<const ActiveFault> faults) { latches_ = latches_signature(faults); }
+    void keep_start(const StartRecord& record);
 
 private:
     struct Shared;
     void write(std::string name, std::string content);
     std::shared_ptr<Shared> shared_;
     std::deque<std::string> events_;  // one JSON text each, oldest first, at most 64
-    std::optional<std::string> operator_;
+    std::optional<std::string> operator_, latches_;
 };
 
 }  // namespace batgw

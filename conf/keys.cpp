@@ -208,7 +208,7 @@ constexpr std::array<std::string_view, 3> families{"any", "ipv4", "ipv6"};
 constexpr std::array<std::string_view, 2> tls_versions{"1.2", "1.3"};
 constexpr std::array<std::string_view, 11> commands{"charge", "discharge", "max-charge", "max-discharge", "limits", "pause",
     "contactor", "teleperiod", "ping", "reset", "capture"};
-constexpr std::array<std::string_view, 2> commands_later{"reset", "capture"};
+constexpr std::array<std::string_view, 1> commands_later{"capture"};
 constexpr std::array<std::string_view, 3> cell_topics{"all", "summary", "off"};
 constexpr std::array<std::string_view, 2> qualities{"0", "1"};
 constexpr std::array<std::string_view, 2> signs{"historic", "uniform"};
@@ -314,9 +314,9 @@ constexpr Key table[] = {
     number("safety.hold_s", 5, 600, BATGW_FIELD(safety.hold), "how long a cause must be gone before a direction is released"),
     number("safety.ramp_up_pct_per_s", 1, 100, BATGW_FIELD(safety.ramp_up_per_second), "how fast limits rise, of the ceiling"),
     number("safety.increase_settle_s", 0, 60, BATGW_FIELD(safety.increase_settle), "how long more must have been possible before limits rise"),
-    later("safety.escalation.count", "5", "blocks of one kind that make a trip"),
-    later("safety.escalation.window_s", "3600", "within this time"),
-    later("safety.reset_absent_s", "60", "how long a cause must be gone before a reset is accepted"),
+    number("safety.escalation.count", 2, 20, BATGW_FIELD(safety.escalation.count), "blocks of one kind that make a trip"),
+    number("safety.escalation.window_s", 600, 86'400, BATGW_FIELD(safety.escalation.window), "within this time"),
+    number("safety.reset_absent_s", 10, 3600, BATGW_FIELD(safety.reset_absent), "how long a cause must be gone before a reset is accepted"),
     number("safety.over_limit.margin_pct", 1, 50, BATGW_FIELD(safety.over_limit.margin), "current above the limit that is tolerated"),
     number("safety.over_limit.margin_a", 0.5, 20, BATGW_FIELD(safety.over_limit.margin_least), "likewise, at least"),
     number("safety.over_limit.warn_s", 0, 120, BATGW_FIELD(safety.over_limit.warn), "time above before a warning"),
@@ -415,8 +415,8 @@ constexpr Key table[] = {
     number("safety.process.watchdog_s", 2, 60, BATGW_FIELD(safety.process.watchdog), "of the service manager"),
     number("safety.process.stall_warn_ms", 200, 1000, BATGW_FIELD(safety.process.stall_warn), "gap between two evaluations: warning"),
     number("safety.process.stall_block_ms", 500, 5000, BATGW_FIELD(safety.process.stall_block), "gap between two evaluations: no power"),
-    later("safety.process.crash_loop.count", "5", "unclean starts"),
-    later("safety.process.crash_loop.window_s", "600", "within this time"),
+    number("safety.process.crash_loop.count", 2, 20, BATGW_FIELD(safety.process.crash_loop.count), "more unclean starts than this ..."),
+    number("safety.process.crash_loop.window_s", 60, 3600, BATGW_FIELD(safety.process.crash_loop.window), "... within this time are a trip"),
     later("safety.process.heartbeat_hz", "10", "of the heartbeat output"),
     later("safety.process.realtime", "false", "locked memory and a real-time priority"),
     choice<verifications>("safety.process.require_verification", BATGW_FIELD(safety.process.require_verification), "drivers tried less than this only observe").needs_restart(),
@@ -460,8 +460,8 @@ constexpr Key table[] = {
 
     later("http.listen", "off", "address and port of the web interface"),
     choice<log_levels>("log.level", BATGW_FIELD(log_level), "what is logged"),
-    text("state_directory", BATGW_FIELD(state_directory), check_path, "absolute path", "where operator settings are kept").needs_restart(),
-    later("control_socket", "/run/batgw/control", "for `batgw status` and the like"),
+    text("state_directory", BATGW_FIELD(state_directory), check_path, "absolute path", "where operator settings and latched faults are kept").needs_restart(),
+    text("control_socket", BATGW_FIELD(control_socket), check_path, "absolute path", "for `batgw status` and `batgw reset`; its owner and group may use it").needs_restart(),
 };
 // clang-format on
 #undef BATGW_FIELD

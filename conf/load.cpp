@@ -174,7 +174,8 @@ public:
         read_section("inverter.");
         find_drivers();
         apply_drivers();
-        for (const std::string_view section : {"contactors.", "safety.", "log.", "state_directory"}) read_section(section);
+        for (const std::string_view section : {"contactors.", "safety.", "log.", "state_directory", "control_socket"})
+            read_section(section);
         read_mqtt();
         for (const Key& key : all_keys())
             if (const Node* node = structure_.value(key.name); node != nullptr && key.kind == KeyKind::unavailable)

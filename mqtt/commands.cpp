@@ -15,7 +15,7 @@ namespace {
 
 constexpr std::array<std::string_view, 11> known_commands{"charge", "discharge", "max-charge", "max-discharge", "limits", "pause",
     "contactor", "teleperiod", "ping", "reset", "capture"};
-constexpr std::array<std::string_view, 2> later_commands{"reset", "capture"};
+constexpr std::array<std::string_view, 1> later_commands{"capture"};
 
 using Answer = std::variant<Refusal, Command, Teleperiod>;
 
@@ -231,6 +231,86 @@ Answer parse_limits(std::string_view payload, const CommandRules& rules, std::st
     return c;
 }
 
+// The same for `cmnd/reset`: text only.
+class ResetReader {
+public:
+    using json = nlohmann::json;
+
+    bool key(std::string& name)
+    {
+        const auto known = std::find_if(fields_.begin(), fields_.end(), [&](const Field& f) { return f.name == name; });
+        if (known == fields_.end()) return fail(fmt::format("unknown key \"{}\"", shown(name)));
+        if (known->seen) return fail(fmt::format("key \"{}\" stands there twice", name));
+        known->seen = true;
+        current_ = known;
+        return true;
+    }
+    bool string(std::string& text)
+    {
+        if (depth_ != 1) return fail("text where an object is expected");
+        if (text.size() > 64) return fail(fmt::format("{} is longer than 64 bytes", current_->name));
+        current_->text = text;
+        return true;
+    }
+    bool start_object(std::size_t)
+    {
+        if (++depth_ > 1) return fail("an object where text is expected");
+        return true;
+    }
+    bool end_object()
+    {
+        --depth_;
+        return true;
+    }
+    bool number_integer(json::number_integer_t) { return fail("a number where text is expected"); }
+    bool number_unsigned(json::number_unsigned_t) { return fail("a number where text is expected"); }
+    bool number_float(json::number_float_t, const std::string&) { return fail("a number where text is expected"); }
+    bool null() { return fail("null is no value"); }
+    bool boolean(bool) { return fail("true and false are no values here"); }
+    bool binary(json::binary_t&) { return fail("binary"); }
+    bool start_array(std::size_t) { return fail("a list where text is expected"); }
+    bool end_array() { return true; }
+    bool parse_error(std::size_t position, const std::string&, const nlohmann::detail::exception&)
+    {
+        return fail(fmt::format("not JSON, at byte {}", position));
+    }
+
+    const std::string& fault() const { return fields_[0].text; }
+    const std::string& reason() const { return fields_[1].text; }
+    const std::string& id() const { return fields_[2].text; }
+    std::string problem;
+
+private:
+    struct Field {
+        std::string_view name;
+        std::string text{};
+        bool seen = false;
+    };
+    bool fail(std::string why)
+    {
+        if (problem.empty()) problem = std::move(why);
+        return false;
+    }
+    std::array<Field, 3> fields_{{{"fault"}, {"reason"}, {"id"}}};
+    std::array<Field, 3>::iterator current_ = fields_.begin();
+    int depth_ = 0;
+};
+
+Answer parse_reset(std::string_view payload, std::string& id)
+{
+    ResetReader r;
+    const bool read = nlohmann::json::sax_parse(payload.begin(), payload.end(), &r);
+    id = r.id();
+    if (!read) return bad(r.problem.empty() ? "not JSON" : r.problem);
+    if (r.fault().empty()) return bad("no fault in it");
+    Command c;
+    c.kind = CommandKind::reset;
+    c.fault.assign(r.fault());
+    c.reason.assign_printable(r.reason());
+    c.id.assign(r.id());
+    return c;
+}
+
 Answer parse_known(std::string_view name, std::string_view payload, const CommandRules& rules, std::string& id)
 {
     if (name == "charge") return parse_switch(CommandKind::charge, payload);
@@ -240,6 +320,7 @@ Answer parse_known(std::string_view name, std::string_view payload, const Comman
     if (name == "limits") return parse_limits(payload, rules, id);
     if (name == "pause") return parse_switch(CommandKind::pause, payload);
     if (name == "contactor") return parse_contactor(payload);
+    if (name == "reset") return parse_reset(payload, id);
     if (name == "teleperiod") return parse_teleperiod(payload);
     return parse_ping(payload);
 }

@@ -45,6 +45,9 @@ constexpr std::array bounds{
     Bound{"safety.hold_s", "4.999", "5", "600", "600.001"},
     Bound{"safety.ramp_up_pct_per_s", "0.999", "1", "100", "100.001"},
     Bound{"safety.increase_settle_s", "-1", "0", "60", "61"},
+    Bound{"safety.escalation.count", "1", "2", "20", "21"},
+    Bound{"safety.escalation.window_s", "599", "600", "86400", "86401"},
+    Bound{"safety.reset_absent_s", "9.999", "10", "3600", "3600.001"},
     Bound{"safety.over_current.block_pct", "99.9", "100", "150", "150.1"},
     Bound{"safety.over_current.trip_pct", "109.9", "110", "200", "200.1"},
     Bound{"safety.soc.min_pct", "-1", "0", "50", "50.1"},
@@ -67,6 +70,8 @@ constexpr std::array bounds{
     Bound{"safety.process.watchdog_s", "1.9", "2", "60", "61"},
     Bound{"safety.process.stall_warn_ms", "199", "200", "1000", "1001"},
     Bound{"safety.process.stall_block_ms", "499", "500", "5000", "5001"},
+    Bound{"safety.process.crash_loop.count", "1", "2", "20", "21"},
+    Bound{"safety.process.crash_loop.window_s", "59", "60", "3600", "3601"},
     // the hard bounds of LFP
     Bound{"safety.cell.target_v", "1.999", "2", "3.8", "3.801"},
     Bound{"safety.cell.cutoff_v", "1.999", "2", "3.8", "3.801"},
@@ -253,7 +258,7 @@ TEST_CASE("a change of bus, driver, battery, contactor mode, precharging or stat
         "inverter.interface", "inverter.bitrate", "contactors.mode", "safety.mode", "safety.contactors.precharge.attempts",
         "safety.contactors.precharge.window_s", "safety.contactors.precharge.cooldown_s", "safety.process.require_verification",
         "safety.assume.temperature_min", "safety.assume.temperature_max", "safety.assume.soc", "safety.assume.cell_voltage_min",
-        "safety.assume.cell_voltage_max", "state_directory"};
+        "safety.assume.cell_voltage_max", "state_directory", "control_socket"};
     const Config base = full_config();
     std::size_t found = 0;
     for (const Key& key : all_keys()) {

@@ -117,6 +117,28 @@ TEST_CASE("a refused limits command still echoes its id")
     CHECK(parse_command("limits", R"({"charge_w":99999,"id":"mine"})", false, rules).id == "mine");
 }
 
+// MQTT-050, SAFE-045, SAFE-193
+TEST_CASE("a reset names a fault, comes from afar, and works only where it is listed")
+{
+    const Command c = command("reset", R"({"fault":"BMS_FAULT:AFE short","reason":"cell exchanged","id":"x7"})", all_rules);
+    CHECK(c.kind == CommandKind::reset);
+    CHECK(c.fault == "BMS_FAULT:AFE short");
+    CHECK(c.reason == "cell exchanged");
+    CHECK(c.id == "x7");
+    CHECK(c.source == CommandSource::remote);
+    CHECK(command("reset", R"( {"fault":"all"} )", all_rules).reason.empty());
+    CHECK(code("reset", R"({"fault":"all"})") == CommandCode::not_allowed);
+    CHECK(code(parse_command("reset", R"({"fault":"all"})", true, all_rules)) == CommandCode::retained);
+    const std::string long_text(65, 'a');
+    for (const std::string& wrong :
+        {""s, "CELL_HIGH_CRIT"s, "{}"s, "[]"s, "null"s, "\"all\""s, R"({"fault":""})"s, R"({"fault":7})"s, R"({"fault":null})"s,
+            R"({"fault":true})"s, R"({"fault":["all"]})"s, R"({"fault":{"fault":"all"}})"s, R"({"fault":"a","fault":"b"})"s,
+            R"({"fault":"a","force":"yes"})"s, R"({"reason":"why"})"s, R"({"fault":"a"}})"s, R"({"fault":"a")"s,
+            R"({"fault":1.5})"s, R"({"fault":")" + long_text + "\"}", R"({"fault":"a","reason":")" + long_text + "\"}"})
+        CHECK_MESSAGE(code("reset", wrong, all_rules) == CommandCode::bad_payload, wrong);
+    CHECK(parse_command("reset", R"({"id":"x8","fault":3})", false, all_rules).id == "x8");
+}
+
 // MQTT-050, SAFE-193
 TEST_CASE("topics match exactly, payloads are at most 1024 bytes, permissions are an allow-list")
 {
@@ -130,7 +152,7 @@ TEST_CASE("topics match exactly, payloads are at most 1024 bytes, permissions ar
     CHECK(code("contactor", "open") == CommandCode::not_allowed);
     CHECK(code("reset", "{}") == CommandCode::not_allowed);
     CHECK(code("capture", "start") == CommandCode::not_allowed);
-    CHECK(code("reset", "{}", all_rules) == CommandCode::not_allowed);
+    CHECK(code("capture", "start", all_rules) == CommandCode::not_allowed);
     CHECK(code("discharge", "off", all_rules) == CommandCode::not_allowed);
     CHECK(command("contactor", "open", all_rules).kind == CommandKind::contactor);
     CHECK_FALSE(command("contactor", "OPEN", all_rules).on);

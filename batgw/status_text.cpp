@@ -1,0 +1,46 @@
+#include "batgw/status_text.hpp"
+
+#include "mqtt/fault_text.hpp"
+
+#include <fmt/format.h>
+
+#include <chrono>
+
+namespace batgw {
+namespace {
+
+std::string ago(Duration time)
+{
+    const auto s = std::max<std::int64_t>(time / 1s, 0);
+    if (s < 120) return fmt::format("{} s", s);
+    if (s < 7200) return fmt::format("{} min", s / 60);
+    return fmt::format("{} h", s / 3600);
+}
+
+std::string latch(const ActiveFault& f)
+{
+    if (!f.latched) return {};
+    return f.resettable ? "; latched, may be reset" : "; latched, may not be reset yet";
+}
+
+}  // namespace
+
+std::string status_text(const Snapshot& s)
+{
+    const Verdict& v = s.verdict;
+    if (v.sequence == 0) return "starting\n";
+    std::string all = fmt::format("state       {}: {}\n", to_string(v.state), mqtt::state_text(s));
+    all += fmt::format("charge      {} W\n", v.charge.power().milli() / 1000);
+    all += fmt::format("discharge   {} W\n", v.discharge.power().milli() / 1000);
+    all += fmt::format("contactors  {}\n", to_string(v.contactors.state));
+    all += fmt::format("battery     {}\n", v.battery_link ? "alive" : "not heard");
+    all += fmt::format("inverter    {}\n", v.inverter_link ? "alive" : "not heard");
+    all += fmt::format("running     {}\n", ago(s.now - s.started));
+    if (v.first_cause) all += fmt::format("first cause {}\n", mqtt::fault_id(*v.first_cause));
+    for (const ActiveFault& f : v.faults)
+        all += fmt::format("{:<11} {}: {}, for {}{}\n", to_string(f.level), mqtt::fault_id(f), mqtt::fault_text(f),
+            ago(s.now - f.since), latch(f));
+    return all;
+}
+
+}  // namespace batgw
