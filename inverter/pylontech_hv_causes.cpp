@@ -121,6 +121,7 @@ constexpr std::array table{
     // The gateway.
     Row{FaultId::loop_stall,         always,              0,                       trouble::other,              other::self_test},
     Row{FaultId::tx_guard_refused,   always,              0,                       trouble::other,              other::safety},
+    Row{FaultId::too_many_faults,    always,              0,                       trouble::other,              other::safety},
     Row{FaultId::latch_store,        always,              0,                       trouble::other,              other::self_test},
     Row{FaultId::restart_loop,       always,              0,                       trouble::other,              other::self_test},
     Row{FaultId::id_conflict,        always,              0,                       trouble::other,              other::bus},

@@ -24,6 +24,7 @@ constexpr std::array fault_rows{
     FaultRow{FaultId::assumed, Item::none},
     FaultRow{FaultId::loop_stall, Item::general},
     FaultRow{FaultId::tx_guard_refused, Item::general},
+    FaultRow{FaultId::too_many_faults, Item::general},
     FaultRow{FaultId::cell_high_curve, Item::voltage_high},
     FaultRow{FaultId::cell_low_curve, Item::voltage_low},
     FaultRow{FaultId::cell_high, Item::voltage_high},

@@ -32,6 +32,7 @@ constexpr bool covers(Direction set, Direction one)
     X(assumed, "ASSUMED", "SAFE-029")                                                                                            \
     X(loop_stall, "LOOP_STALL", "SAFE-004")                                                                                      \
     X(tx_guard_refused, "TX_GUARD_REFUSED", "SAFE-006")                                                                          \
+    X(too_many_faults, "TOO_MANY_FAULTS", "SAFE-040")                                                                            \
     X(cell_high_curve, "CELL_HIGH_CURVE", "SAFE-073")                                                                            \
     X(cell_low_curve, "CELL_LOW_CURVE", "SAFE-073")                                                                              \
     X(cell_high, "CELL_HIGH", "SAFE-061")                                                                                        \

@@ -18,6 +18,7 @@ std::string_view plain_words(FaultId id)
     case FaultId::assumed: return "a value is assumed, not measured";
     case FaultId::plausibility: return "battery values contradict each other";
     case FaultId::loop_stall: return "the program was held up";
+    case FaultId::too_many_faults: return "more faults at once than can be listed";
     case FaultId::tx_guard_refused: return "a frame was refused before sending";
     case FaultId::cell_high_curve: return "highest cell";
     case FaultId::cell_low_curve: return "lowest cell";

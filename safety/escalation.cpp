@@ -24,6 +24,8 @@ bool only_warns_when_repeated(FaultId id)
     // Full, empty, cold, and a battery that says "not now": every day has them.
     case FaultId::cell_high:
     case FaultId::cell_low:
+    case FaultId::pack_high:
+    case FaultId::pack_low:
     case FaultId::soc_high:
     case FaultId::soc_low:
     case FaultId::temp_cold:

@@ -74,18 +74,41 @@ const FaultTable::Entry* FaultTable::find(const ActiveFault& fault) const
     return found == entries_.end() ? nullptr : found;
 }
 
-// A place for a fault that has none yet. A full table gives up its mildest entry for a worse one; if there is none milder, the
-// fault acts but is not listed.
+// A place for a fault that has none yet; the last one is kept for TOO_MANY_FAULTS. A full table gives up its mildest entry for a
+// worse one; if there is none milder, the fault acts but is not listed. Either way that is told.
 FaultTable::Entry* FaultTable::make_room(const ActiveFault& fault)
 {
-    if (entries_.push_back({})) return &entries_.back();
-    const auto level = [](const Entry& e) { return e.seen ? std::max(e.shown.level, e.reported.level) : e.shown.level; };
+    const auto about_loss = [](const Entry& e) { return e.reported.id == FaultId::too_many_faults; };
+    const bool told = std::any_of(entries_.begin(), entries_.end(), about_loss);
+    const bool last = entries_.size() + 1 == Faults::capacity() && !told && fault.id != FaultId::too_many_faults;
+    if (!last && entries_.push_back({})) return &entries_.back();
+    const auto level = [&](const Entry& e) {
+        if (about_loss(e)) return FaultClass::emergency;
+        return e.seen ? std::max(e.shown.level, e.reported.level) : e.shown.level;
+    };
     Entry* mildest =
         std::min_element(entries_.begin(), entries_.end(), [&](const Entry& a, const Entry& b) { return level(a) < level(b); });
-    if (level(*mildest) >= fault.level) return nullptr;
+    if (level(*mildest) >= fault.level) {
+        lost_ = std::max(lost_, fault.level);
+        return nullptr;
+    }
+    lost_ = std::max(lost_, level(*mildest));
     if (mildest->shown.level != FaultClass::none) note(Change::What::cleared, mildest->shown, mildest->shown.level);
     *mildest = Entry{};
     return mildest;
+}
+
+// As bad as the worst of what is not listed: a latch that has no place of its own is kept by this one, over a restart, too.
+void FaultTable::report_loss()
+{
+    const FaultClass lost = std::min(lost_, FaultClass::emergency);
+    lost_ = FaultClass::none;
+    if (lost == FaultClass::none) return;
+    ActiveFault f;
+    f.id = FaultId::too_many_faults;
+    f.level = lost >= FaultClass::block ? lost : FaultClass::warn;
+    f.direction = lost >= FaultClass::block ? Direction::both : Direction::none;
+    report(f, loss_hold);
 }
 
 void FaultTable::report(const ActiveFault& fault, Duration hold, bool soft)
@@ -201,6 +224,7 @@ bool FaultTable::settle(Entry& e, Instant now)
 void FaultTable::settle(Instant now, const Evidence& evidence)
 {
     begin();
+    report_loss();
     faults_.clear();
     effect_ = overflow_;
     overflow_ = FaultEffect{};
@@ -252,7 +276,7 @@ void FaultTable::restore(const ActiveFault& fault)
 {
     Entry* e = find(fault);
     if (e == nullptr) e = make_room(fault);
-    if (e == nullptr) return;
+    if (e == nullptr) return;  // which is told with the next round
     e->shown = e->reported = fault;
     e->shown.latched = true;
     e->shown.resettable = false;

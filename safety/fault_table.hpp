@@ -73,6 +73,9 @@ public:
     void report(const ActiveFault& fault, Duration hold = {}, bool soft = false);
     void settle(Instant now, const Evidence& evidence = {});
 
+    // How long TOO_MANY_FAULTS stays after the last round in which something found no place.
+    static constexpr Duration loss_hold = 30s;
+
     // Before settle(): what the round will come to with the reports so far.
     FaultEffect preview(Instant now) const;
     // After settle().
@@ -126,6 +129,7 @@ private:
     bool cause_seen(const Entry& entry) const;
     void follow_latch(Entry& entry, const Evidence& evidence, Instant now) const;
     Entry* make_room(const ActiveFault& fault);
+    void report_loss();
     bool settle(Entry& entry, Instant now);
     void adopt(Entry& entry, Instant now);
     void note(Change::What what, const ActiveFault& fault, FaultClass before);
@@ -136,7 +140,8 @@ private:
     Faults faults_;
     FaultEffect effect_;
     Duration reset_absent_ = 60s;
-    FaultEffect overflow_;  // of reports for which there was no room
+    FaultEffect overflow_;                // of reports for which there was no room
+    FaultClass lost_ = FaultClass::none;  // the worst of what found no place or lost it
     std::optional<ActiveFault> first_cause_;
     bool in_chain_ = false;
     Changes changes_;

@@ -128,6 +128,8 @@ const std::vector<Expected> rows{
     {FaultId::retained_command, warn, none_, 0, no_pair, no_pair},
     {FaultId::tls_unverified, warn, none_, 0, no_pair, no_pair},
     {FaultId::state_not_kept, warn, none_, 0, no_pair, no_pair},
+    {FaultId::too_many_faults, block, cd, system_error, general, no_pair},
+    {FaultId::too_many_faults, trip, cd, system_error, general, no_pair},
     {FaultId::latch_store, trip, cd, system_error, general, no_pair},
     {FaultId::restart_loop, trip, cd, system_error, general, no_pair},
     {FaultId::clock_invalid, info, none_, 0, no_pair, no_pair},

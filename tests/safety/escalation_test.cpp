@@ -136,7 +136,11 @@ TEST_CASE("full, empty, cold and trouble on the line only warn, for as long as t
         b.round();
         CHECK(b.find(name) == nullptr);
     }
-    CHECK(warning == 14);
+    CHECK(warning == 16);
+    // Of the pack as of its cells: where a window is narrowed, its end is every day's end of charge.
+    CHECK(only_warns_when_repeated(FaultId::pack_high));
+    CHECK(only_warns_when_repeated(FaultId::pack_low));
+    CHECK_FALSE(only_warns_when_repeated(FaultId::temp_hot));
 }
 
 TEST_CASE("a reset of what came too often is refused while it is there, and starts the count anew")

@@ -4,6 +4,7 @@
 
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <array>
 #include <string>
 
@@ -20,6 +21,12 @@ ActiveFault fault(FaultId id, FaultClass level, Direction direction = Direction:
     ActiveFault f = condition(id, level, direction, Device::battery);
     f.detail.assign(detail);
     return f;
+}
+
+const ActiveFault* listed(const FaultTable& table, FaultId id)
+{
+    const auto* found = std::find_if(table.faults().begin(), table.faults().end(), [id](const auto& f) { return f.id == id; });
+    return found == table.faults().end() ? nullptr : found;
 }
 
 }  // namespace
@@ -336,32 +343,84 @@ TEST_CASE("of several faults that block, the worst and then the oldest is named"
     REQUIRE(table.blocking(Direction::discharge)->id == FaultId::temp_hot);
 }
 
-TEST_CASE("a full table forgets the mildest fault first, and one that finds no room acts all the same")
+TEST_CASE("a full table gives up its mildest fault, one that finds no room acts all the same, and both are told")
 {
+    // SAFE-040
     FaultTable table;
     const auto code = [](std::size_t i) { return std::to_string(i); };
-    for (std::size_t i = 0; i < Faults::capacity(); ++i)
-        table.report(fault(FaultId::bms_fault, i == 5 ? FaultClass::warn : FaultClass::block, Direction::charge, code(i)));
+    const std::size_t places = Faults::capacity() - 1;
+    const auto fill = [&](FaultClass sixth) {
+        for (std::size_t i = 0; i < places; ++i)
+            table.report(fault(FaultId::bms_fault, i == 5 ? sixth : FaultClass::block, Direction::charge, code(i)));
+    };
+    fill(FaultClass::warn);
     table.settle(t0);
-    REQUIRE(table.faults().full());
+    REQUIRE(table.faults().size() == places);
+    REQUIRE(listed(table, FaultId::too_many_faults) == nullptr);
 
-    for (std::size_t i = 0; i < Faults::capacity(); ++i)
-        if (i != 5) table.report(fault(FaultId::bms_fault, FaultClass::block, Direction::charge, code(i)));
+    fill(FaultClass::warn);
     table.report(fault(FaultId::temp_hot, FaultClass::block, Direction::discharge));
     REQUIRE(table.preview(t0).blocks_all());
     table.settle(t0 + 1s);
     REQUIRE(table.effect().blocks_all());
     REQUIRE(table.faults().full());
-    REQUIRE(table.changes().size() == 2);  // the warning gone, the new one there
+    REQUIRE(table.changes().size() == 3);  // the warning gone, the new one there, and that it is so
+    REQUIRE(listed(table, FaultId::too_many_faults)->level == FaultClass::warn);
 
-    for (std::size_t i = 0; i < Faults::capacity(); ++i)
-        table.report(fault(FaultId::bms_fault, FaultClass::block, Direction::charge, code(i)));
+    fill(FaultClass::block);
     table.report(fault(FaultId::temp_hot, FaultClass::block, Direction::discharge));
-    table.report(fault(FaultId::cell_dev, FaultClass::block, Direction::discharge));
     table.settle(t0 + 2s);
+    REQUIRE(listed(table, FaultId::too_many_faults)->level == FaultClass::block);
     REQUIRE(table.effect().blocks_all());
-    ActiveFault weird = fault(FaultId::soc_low, FaultClass::block, Direction::charge);
-    table.restore(weird);  // no room either: nothing breaks
+    // A BLOCK without a place has no hold of its own: this one is held in its stead.
+    for (int s = 3; s <= 33; ++s) {
+        table.settle(t0 + s * 1s);
+        REQUIRE(table.effect().blocks_all() == (s < 33));
+    }
+    REQUIRE(table.faults().empty());
+}
+
+TEST_CASE("a latch that finds no place, or loses it to a worse one, is kept by TOO_MANY_FAULTS")
+{
+    // SAFE-040, SAFE-046
+    const auto code = [](std::size_t i) { return std::to_string(i); };
+    const auto full = [&] {
+        FaultTable table;
+        for (std::size_t i = 0; i + 1 < Faults::capacity(); ++i)
+            table.report(fault(FaultId::bms_fault, FaultClass::trip, Direction::both, code(i)));
+        table.settle(t0);
+        return table;
+    };
+    FaultTable table = full();
+    SUBCASE("a trip too many")
+    {
+        table.report(fault(FaultId::temp_crit, FaultClass::trip, Direction::both));
+        table.settle(t0 + 1s);
+        REQUIRE(listed(table, FaultId::temp_crit) == nullptr);
+    }
+    SUBCASE("an emergency takes the place of a trip")
+    {
+        table.report(fault(FaultId::temp_event, FaultClass::emergency, Direction::both));
+        table.settle(t0 + 1s);
+        REQUIRE(listed(table, FaultId::temp_event)->latched);
+    }
+    SUBCASE("more restored than there are places")
+    {
+        table.restore(fault(FaultId::temp_crit, FaultClass::trip, Direction::both));
+        table.settle(t0 + 1s);
+    }
+    table.settle(t0 + 100s);
+    const ActiveFault* kept = listed(table, FaultId::too_many_faults);
+    REQUIRE(kept != nullptr);
+    REQUIRE(kept->level == FaultClass::trip);
+    REQUIRE(kept->latched);
+    REQUIRE(table.faults().full());
+
+    // A second emergency finds no place either, once all are taken by such.
+    for (std::size_t i = 0; i < Faults::capacity(); ++i)
+        table.report(fault(FaultId::contactor_welded, FaultClass::emergency, Direction::both, code(i)));
+    table.settle(t0 + 101s);
+    REQUIRE(listed(table, FaultId::too_many_faults)->level == FaultClass::emergency);
     REQUIRE(table.faults().full());
 }
 
