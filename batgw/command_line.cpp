@@ -114,6 +114,7 @@ int run_command_line(int argc, char** argv)
     ResetOptions reset;
     std::vector<std::string> control_given;
     auto* status_command = app.add_subcommand("status", "how the running gateway is");
+    status_command->add_flag("--json", status.json, "for programs: STATE and ALARMS as on the broker, in one line");
     add(*status_command, status, control_given);
     auto* reset_command = app.add_subcommand("reset", "reset a latched fault of the running gateway; closes no contactor");
     reset_command->add_option("FAULT", reset.fault, "as `batgw status` shows it, or all")->required();

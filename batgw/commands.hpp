@@ -24,6 +24,7 @@ struct ControlOptions {
     std::string file = "/etc/batgw.yaml";  // tells the socket
     Definitions definitions;
     std::string socket;  // instead of the configured one
+    bool json = false;   // status only
 };
 int print_status(const ControlOptions& options);  // batgw status
 

@@ -161,6 +161,7 @@ void Control::take(Client& client, std::string_view line)
 {
     constexpr std::string_view reset_word = "reset\t";
     if (line == "status") return answer(client, "ok", hooks_.status());
+    if (line == "status\tjson") return answer(client, "ok", hooks_.status_json());
     if (line.starts_with(reset_word)) return reset(client, line.substr(reset_word.size()));
     answer(client, "error unknown_command", "there is no such request");
 }

@@ -3,6 +3,7 @@
 // people.
 //
 //     status
+//     status TAB json
 //     reset TAB FAULT TAB REASON
 //
 // Lives in the outside thread: a client that sends nonsense, nothing or without end, or never reads, costs a slot for 5 s.
@@ -30,7 +31,7 @@ class Control {
 public:
     struct Hooks {
         std::function<bool(const Command&)> submit;  // false: not now
-        std::function<std::string()> status;
+        std::function<std::string()> status, status_json;
         std::function<void(LogLevel, std::string_view)> log;
     };
     // Listens at once. What hinders it is logged, and the program goes on without.

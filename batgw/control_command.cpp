@@ -27,7 +27,7 @@ int ask(const ControlOptions& options, const std::string& request)
 
 }  // namespace
 
-int print_status(const ControlOptions& options) { return ask(options, "status"); }
+int print_status(const ControlOptions& options) { return ask(options, options.json ? "status\tjson" : "status"); }
 
 int reset_fault(const ResetOptions& options) { return ask(options.control, "reset\t" + options.fault + "\t" + options.reason); }
 

@@ -9,6 +9,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <chrono>
 #include <span>
 
 namespace batgw {
@@ -33,7 +34,8 @@ Outside::Outside(Channels& channels, Setup setup)
     on_bell_ = watch<&Outside::answer>(base_.get(), channels_.outside.fd(), EV_READ, *this);
     if (setup_.keep_state)
         store_ = std::make_unique<Store>(
-            config_->state_directory, [this](bool failing, std::string_view why) { disk_trouble(failing, why); });
+            config_->state_directory, [this](bool failing, std::string_view why) { disk_trouble(failing, why); },
+            [this] { channels_.outside.ring(); });
     if (store_ && setup_.latched) store_->latches_kept(*setup_.latched);
     if (store_ && setup_.start) store_->keep_start(*setup_.start);
     thread_ = std::thread{[this] { run(); }};
@@ -73,7 +75,8 @@ void Outside::start_control()
     if (setup_.control_socket.empty()) return;
     control_ = std::make_unique<Control>(base_.get(), setup_.control_socket,
         Control::Hooks{.submit = [this](const Command& command) { return submit(command); },
-            .status = [this] { return status_text(channels_.snapshots.newest()); },
+            .status = [this] { return status_text(shown_); },
+            .status_json = [this] { return status_json(shown_, &setup_.battery->profile, both_clocks()); },
             .log =
                 [this](LogLevel level, std::string_view text) {
                     if (level <= config_->log_level) print_log(level, text);
@@ -130,15 +133,32 @@ void Outside::answer()
         if (client_) client_->on_result(result);
     }
     if (channels_.snapshots.take()) {
-        const Snapshot& now = channels_.snapshots.newest();
-        if (store_) keep(now);
-        if (client_) client_->on_snapshot(now);
+        untold_ = true;
+        if (store_) keep(channels_.snapshots.newest());
+    }
+    if (untold_ && may_tell()) {
+        untold_ = false;
+        shown_ = channels_.snapshots.newest();
+        if (client_) client_->on_snapshot(shown_);
     }
     if (!stop_) return;
     if (client_)
         client_->stop([this] { said_goodbye(); });
     else
         said_goodbye();
+}
+
+// SAFE-044: nobody is told that the house is safe before the reason is on the disk. A disk that hangs does not hide it for long.
+bool Outside::may_tell()
+{
+    constexpr std::chrono::seconds patience{1};
+    const auto now = std::chrono::steady_clock::now();
+    if (!store_ || !store_->writing_latches()) {
+        held_since_.reset();
+        return true;
+    }
+    if (!held_since_) held_since_ = now;
+    return now - *held_since_ >= patience;
 }
 
 void Outside::keep(const Snapshot& now)

@@ -10,6 +10,7 @@
 #include "mqtt/client.hpp"
 
 #include <atomic>
+#include <chrono>
 #include <functional>
 #include <memory>
 #include <mutex>
@@ -49,6 +50,7 @@ private:
     void said_goodbye();
     void print_lines();
     void keep(const Snapshot& now);
+    bool may_tell();
     void reload();
     void start_client();
     void start_control();
@@ -62,6 +64,9 @@ private:
     std::shared_ptr<const Config> config_;  // in force
     EventBase base_;
     EventHandle on_bell_;
+    Snapshot shown_;  // the newest that was told
+    bool untold_ = false;
+    std::optional<std::chrono::steady_clock::time_point> held_since_;
     std::unique_ptr<Store> store_;
     std::unique_ptr<MqttClient> client_;
     std::unique_ptr<Control> control_;

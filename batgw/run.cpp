@@ -51,6 +51,7 @@ int run_gateway(const RunOptions& options)
     // Few threads, small heaps: one arena is enough and keeps the process small.
     ::mallopt(M_ARENA_MAX, 1);
     std::signal(SIGPIPE, SIG_IGN);
+    std::signal(SIGXFSZ, SIG_IGN);  // a file beyond a limit is an error to be told, not the end
 
     const auto read = [options] {
         Loaded loaded = load_file(options.file, drivers(), options.definitions);

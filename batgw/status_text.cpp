@@ -1,10 +1,14 @@
 #include "batgw/status_text.hpp"
 
+#include "mqtt/alarms_json.hpp"
 #include "mqtt/fault_text.hpp"
+#include "mqtt/state_json.hpp"
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <chrono>
+#include <cstdint>
 
 namespace batgw {
 namespace {
@@ -41,6 +45,14 @@ std::string status_text(const Snapshot& s)
         all += fmt::format("{:<11} {}: {}, for {}{}\n", to_string(f.level), mqtt::fault_id(f), mqtt::fault_text(f),
             ago(s.now - f.since), latch(f));
     return all;
+}
+
+std::string status_json(const Snapshot& s, const BatteryProfile* profile, const BothClocks& now)
+{
+    const mqtt::Moment moment{now.monotonic, now.wall_ms};
+    const bool judged = s.verdict.sequence > 0;
+    return fmt::format("{{\"STATE\":{},\"ALARMS\":{}}}\n", judged ? mqtt::state_json(s, profile, moment) : "null",
+        judged ? mqtt::alarms_json(s, moment) : "null");
 }
 
 }  // namespace batgw

@@ -7,7 +7,9 @@
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
+#include <algorithm>
 #include <array>
+#include <atomic>
 #include <cerrno>
 #include <chrono>
 #include <condition_variable>
@@ -162,42 +164,85 @@ Restored restore_operator(const std::string& directory, const BatteryConfig& bat
 }
 
 struct Store::Shared {
+    using Clock = std::chrono::steady_clock;
+    struct Item {
+        std::string content;
+        Clock::time_point not_before{};  // after a failure
+        bool failed = false;
+    };
+    using Items = std::map<std::string, Item, std::less<>>;
     std::string directory;
     std::function<void(bool, std::string_view)> trouble;
+    std::function<void()> latches_done;
     std::mutex mutex;
     std::condition_variable changed;
-    std::map<std::string, std::string, std::less<>> pending;  // newest content per file
+    Items pending;  // newest content per file
+    std::atomic<bool> latches_open{false};
     bool stop = false;
     bool done = false;
+
+    // The latches before all others, and what cannot be written in nobody's way. At the end everything gets its last chance.
+    Items::iterator next()
+    {
+        const auto due = [this](const Items::value_type& i) { return stop || i.second.not_before <= Clock::now(); };
+        const auto latches = pending.find(latch_file);
+        if (latches != pending.end() && due(*latches)) return latches;
+        return std::find_if(pending.begin(), pending.end(), due);
+    }
+    Clock::time_point wake() const
+    {
+        Clock::time_point first = Clock::time_point::max();
+        for (const auto& [name, item] : pending) first = std::min(first, item.not_before);
+        return first;
+    }
+    bool any_failed() const
+    {
+        return std::any_of(pending.begin(), pending.end(), [](const auto& i) { return i.second.failed; });
+    }
 
     void run()
     {
         bool failing = false;
         std::unique_lock lock{mutex};
         for (;;) {
-            changed.wait(lock, [this] { return stop || !pending.empty(); });
-            if (pending.empty()) break;
-            auto item = pending.extract(pending.begin());
+            const auto found = next();
+            if (found == pending.end()) {
+                if (stop) break;
+                if (pending.empty())
+                    changed.wait(lock);
+                else
+                    changed.wait_until(lock, wake());
+                continue;
+            }
+            auto item = pending.extract(found);
             lock.unlock();
-            const std::string error = write_whole(directory, item.key(), item.mapped());
+            const std::string error = write_whole(directory, item.key(), item.mapped().content);
             lock.lock();
+            const bool latches = item.key() == latch_file;
+            if (!error.empty()) {
+                item.mapped().failed = true;
+                item.mapped().not_before = Clock::now() + retry;
+                if (!stop) pending.insert(std::move(item));  // keeps a newer one that came meanwhile
+            }
+            if (latches && (!error.empty() || !pending.contains(latch_file))) {
+                latches_open = false;
+                latches_done();
+            }
             if (!error.empty() && !failing) trouble(true, error);
-            if (error.empty() && failing) trouble(false, {});
-            failing = !error.empty();
-            if (!failing) continue;
-            pending.insert(std::move(item));  // keeps a newer one that came meanwhile
-            if (stop) break;
-            changed.wait_for(lock, retry, [this] { return stop; });
+            if (failing && error.empty() && !any_failed()) trouble(false, {});
+            failing = any_failed() || (!error.empty() && stop);
         }
         done = true;
         changed.notify_all();
     }
 };
 
-Store::Store(std::string directory, std::function<void(bool, std::string_view)> trouble) : shared_{std::make_shared<Shared>()}
+Store::Store(std::string directory, std::function<void(bool, std::string_view)> trouble, std::function<void()> latches_done)
+    : shared_{std::make_shared<Shared>()}
 {
     shared_->directory = std::move(directory);
     shared_->trouble = std::move(trouble);
+    shared_->latches_done = std::move(latches_done);
     std::ifstream before{full_name(shared_->directory, events_file)};
     for (std::string line; std::getline(before, line) && line.size() < 4096;) {
         events_.push_back(line + "\n");
@@ -213,12 +258,16 @@ Store::~Store()
     shared_->changed.notify_all();
     shared_->changed.wait_for(lock, std::chrono::seconds{3}, [this] { return shared_->done; });
     shared_->trouble = [](bool, std::string_view) {};  // a disk that hangs may come back when nobody listens any more
+    shared_->latches_done = [] {};
 }
 
 void Store::write(std::string name, std::string content)
 {
     const std::lock_guard lock{shared_->mutex};
-    shared_->pending.insert_or_assign(std::move(name), std::move(content));
+    const bool is_latches = name == latch_file;
+    Shared::Item& item = shared_->pending[std::move(name)];
+    item.content = std::move(content);
+    if (is_latches) item.not_before = {};
     shared_->changed.notify_all();
 }
 
@@ -235,8 +284,11 @@ void Store::keep_latches(std::span<const ActiveFault> faults, const BothClocks& 
     std::string signature = latches_signature(faults);
     if (latches_ == signature) return;
     latches_ = std::move(signature);
+    shared_->latches_open = true;
     write(std::string{latch_file}, latches_text(faults, now));
 }
+
+bool Store::writing_latches() const { return shared_->latches_open; }
 
 void Store::keep_start(const StartRecord& record) { write(std::string{start_file}, start_text(record)); }
 

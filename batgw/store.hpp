@@ -29,8 +29,10 @@ Restored restore_operator(const std::string& directory, const BatteryConfig& bat
 
 class Store {
 public:
-    // `trouble(true, why)` when writing fails, `trouble(false, "")` when it works again; called from the writing thread.
-    Store(std::string directory, std::function<void(bool, std::string_view)> trouble);
+    // `trouble(true, why)` when writing fails, `trouble(false, "")` when it works again; `latches_done` when the newest latches
+    // are on the disk, or could not be brought there. Both are called from the writing thread.
+    Store(
+        std::string directory, std::function<void(bool, std::string_view)> trouble, std::function<void()> latches_done = [] {});
     // Waits up to 3 s for what is still to be written.
     ~Store();
 
@@ -38,6 +40,8 @@ public:
     void keep_event(const Event& event);
     // The latched ones among them, whenever something about them changed.
     void keep_latches(std::span<const ActiveFault> faults, const BothClocks& now);
+    // On their way to the disk; not when that has failed.
+    bool writing_latches() const;
     // These are what the file holds already.
     void latches_kept(std::span<const ActiveFault> faults) { latches_ = latches_signature(faults); }
     void keep_start(const StartRecord& record);

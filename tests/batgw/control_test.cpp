@@ -53,6 +53,7 @@ struct Server {
             Control control{base.get(), path,
                 {.submit = [this](const Command& c) { return submit(c); },
                     .status = [this] { return status; },
+                    .status_json = [] { return std::string{"{}"}; },
                     .log = [this](LogLevel, std::string_view text) { log = text; }}};
             it = &control;
             listening = control.listening();

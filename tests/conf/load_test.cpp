@@ -337,3 +337,15 @@ TEST_CASE("the lines of the tree are those of the text, quotes that hold a quote
     CHECK(tree.root->find("c")->line == 3);
     CHECK(tree.root->find("d") == nullptr);
 }
+
+// SAFE-197
+TEST_CASE("nobody closes contactors, resets or reads over the network unless the file says so, and there is no other door")
+{
+    const Loaded loaded = load_text(short_config + "mqtt: {host: mqtt.local}\n");
+    REQUIRE(loaded.config.has_value());
+    for (const std::string_view action : {"contactor", "reset"}) {
+        const auto& offered = loaded.config->mqtt->commands;
+        CHECK(std::find(offered.begin(), offered.end(), action) == offered.end());
+    }
+    CHECK(has_problem(load_text(short_config + "http: {listen: \"127.0.0.1:8080\"}\n"), "http.listen", "not available"));
+}
