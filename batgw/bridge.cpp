@@ -37,6 +37,7 @@ Bridge::Bridge(const Config& config, const BatteryDriverInfo& battery, const Inv
           .inverter_verified = inverter.verified,
           .inverter_name = inverter.name,
           .start = start}},
+      second_battery_{battery.messages, battery.receives},
       ports_{
           Port{.out = way_out(battery), .rate_since = start}, Port{.out = TxPort{inverter_traffic_.sends}, .rate_since = start}}
 {
@@ -52,6 +53,7 @@ void Bridge::on_frame(Side side, const CanFrame& frame, Instant received, Instan
     }
     const Heard heard = side == Side::battery ? battery_->on_frame(frame, received) : inverter_->on_frame(frame, received);
     ++p.traffic.heard[static_cast<std::size_t>(heard)];
+    if (side == Side::battery && heard != Heard::not_mine) second_battery_.on_frame(frame, received);
     if (heard != Heard::not_mine) {
         dirty_ = true;
     } else if (sent_by_us(side, frame)) {  // somebody else does our work here (SAFE-185)
@@ -174,6 +176,7 @@ void Bridge::judge(Instant now)
     inputs_.inverter = &inverter_->state();
     inputs_.operator_ = operator_.state();
     inputs_.battery_bus = bus_inputs(ports_[0], now);
+    inputs_.battery_bus.second_sender = second_battery_.there(now);
     inputs_.inverter_bus = bus_inputs(ports_[1], now);
     inputs_.lines = &lines_;
     judge_.evaluate(inputs_, now);

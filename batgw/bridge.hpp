@@ -10,6 +10,7 @@
 #include "model/snapshot.hpp"
 #include "safety/judge.hpp"
 #include "safety/operator.hpp"
+#include "safety/second_sender.hpp"
 #include "safety/tx_port.hpp"
 
 #include <array>
@@ -108,6 +109,7 @@ private:
     std::unique_ptr<InverterDriver> inverter_;
     Operator operator_;
     Judge judge_;
+    SecondSender second_battery_;
     std::array<Port, 2> ports_;
     JudgeInputs inputs_;
     ContactorLines lines_;

@@ -4,12 +4,14 @@
 
 #include <algorithm>
 #include <csignal>
+#include <cstdlib>
 
 namespace batgw {
 namespace {
 
 constexpr Duration snapshot_period = 100ms;
 constexpr Duration feed_period = 1s;
+constexpr Duration last_words = 200ms;
 // 2026-01-01: a machine without a battery-backed clock starts long before (SAFE-233).
 constexpr std::chrono::system_clock::time_point wall_clock_unset{std::chrono::seconds{1'767'225'600}};
 
@@ -105,6 +107,7 @@ void Gateway::turn(Instant now)
     turning_ = true;
     Instant wake = bridge_.run(now);
     for (auto& port : ports_) flush(*port, now);
+    if (!bridge_.verdict().broken.empty()) give_up();
     be_ready(now);
     publish(now);
     feed_watchdog(now);
@@ -113,6 +116,20 @@ void Gateway::turn(Instant now)
     wake = std::min({wake, bridge_.wake(), next_snapshot_});
     timer_.arm(wake);
     if (bridge_.verdict().stopped) event_base_loopbreak(base_);
+}
+
+// SAFE-219. Zero limits and the order to open get their time to go out, then nothing more is said by a program that contradicts
+// itself: whoever watches it starts it anew, and that counts as an unclean end.
+void Gateway::give_up()
+{
+    const Instant now = monotonic_now();
+    if (!gives_up_at_) {
+        gives_up_at_ = now + last_words;
+        const std::string_view broken = bridge_.verdict().broken;
+        channels_.log.push({LogLevel::error, Text<240>{fmt::format("internal contradiction: {}; giving up", broken)}});
+        channels_.outside.ring();
+    }
+    if (now >= *gives_up_at_) std::abort();
 }
 
 void Gateway::flush(Port& port, Instant now)

@@ -49,6 +49,7 @@ private:
     struct BusLines;
 
     void turn(Instant now);  // judge, tick, send, arm the timer
+    void give_up();
     void flush(Port& port, Instant now);
     void take_commands(Instant now);
     void publish(Instant now);
@@ -72,6 +73,7 @@ private:
     std::uint64_t transitions_sent_ = ~std::uint64_t{0};
     Instant next_snapshot_{};
     Instant next_feed_{};
+    std::optional<Instant> gives_up_at_;
     bool ready_ = false;
     bool turning_ = false;
 };

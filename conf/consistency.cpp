@@ -264,6 +264,17 @@ void check_assumptions(Checker& c, const Draft& d)
     check(SignalId::cell_voltage_max, assume.cell_voltage_max, "off");
 }
 
+// SAFE-113: a method that nobody carries out protects nobody.
+void check_stop_methods(Checker& c, const Draft& d)
+{
+    const std::string key = "safety.inverter_link.stop_methods";
+    const auto& link = d.config.safety.inverter_link;
+    c.require(d.inverter == nullptr || !link.request_bits || d.inverter->asks_for_charge, {key},
+        "this inverter's protocol has nothing to ask for", "without request_bits");
+    c.require(!link.contactors || d.config.safety.contactors.mode != ContactorMode::none, {key, "contactors.mode"},
+        "no contactors are commanded", "without contactors");
+}
+
 // The same device file or USB device, with whatever is behind it.
 bool same_port(const std::string& a, const std::string& b)
 {
@@ -374,6 +385,7 @@ void check_consistency(Draft& draft)
     check_lines(c, draft);
     check_battery(c, draft);
     check_assumptions(c, draft);
+    check_stop_methods(c, draft);
     check_contactors(c, draft);
     check_cells(c);
     check_deviation_derate(c, draft.config.safety.cell);

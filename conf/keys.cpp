@@ -203,7 +203,6 @@ constexpr std::array<std::string_view, 2> exits{"leave", "open"};
 constexpr std::array<std::string_view, 2> derivations{"off", "derive"};
 constexpr std::array<std::string_view, 4> verifications{"none", "replay", "bench", "field"};
 constexpr std::array<std::string_view, 5> stop_methods{"limits", "request_bits", "soc_override", "silence", "contactors"};
-constexpr std::array<std::string_view, 3> stop_methods_later{"request_bits", "silence", "contactors"};
 constexpr std::array<std::string_view, 3> families{"any", "ipv4", "ipv6"};
 constexpr std::array<std::string_view, 2> tls_versions{"1.2", "1.3"};
 constexpr std::array<std::string_view, 11> commands{"charge", "discharge", "max-charge", "max-discharge", "limits", "pause",
@@ -217,17 +216,29 @@ constexpr std::array<std::string_view, 4> log_levels{"error", "warn", "info", "d
 
 constexpr Key stop_method_key()
 {
-    Key k{.name = "safety.inverter_link.stop_methods", .kind = KeyKind::choices, .help = "what stops an inverter, in order"};
+    Key k{.name = "safety.inverter_link.stop_methods",
+        .kind = KeyKind::choices,
+        .help = "what is tried on an inverter that goes on at a limit of zero, from mild to strong"};
     k.choices = stop_methods;
     k.get = [](const Config& c) -> KeyValue {
         std::vector<std::string> methods{"limits"};
-        if (c.safety.inverter_link.soc_override) methods.emplace_back("soc_override");
+        const SafetyConfig::InverterLink& link = c.safety.inverter_link;
+        if (link.request_bits) methods.emplace_back("request_bits");
+        if (link.soc_override) methods.emplace_back("soc_override");
+        if (link.silence) methods.emplace_back("silence");
+        if (link.contactors) methods.emplace_back("contactors");
         return methods;
     };
     k.set = [](Config& c, const KeyValue& v) {
-        c.safety.inverter_link.soc_override = std::get<std::vector<std::string>>(v).size() > 1;
+        const auto& methods = std::get<std::vector<std::string>>(v);
+        const auto has = [&](std::string_view m) { return std::find(methods.begin(), methods.end(), m) != methods.end(); };
+        SafetyConfig::InverterLink& link = c.safety.inverter_link;
+        link.request_bits = has("request_bits");
+        link.soc_override = has("soc_override");
+        link.silence = has("silence");
+        link.contactors = has("contactors");
     };
-    return k.not_yet(stop_methods_later);
+    return k;
 }
 
 constexpr Key command_key()

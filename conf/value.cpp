@@ -123,8 +123,12 @@ std::optional<KeyValue> read_choices(const Key& key, const Node& node, Reader& r
     if (!good) return std::nullopt;
     // The stop methods are the only list with an order: from mild to strong.
     if (key.name == "safety.inverter_link.stop_methods") {
-        if (words.empty() || words.front() != "limits")
-            return r.refuse(node, "does not begin with limits", "[limits] or [limits, soc_override]");
+        const auto place = [&](const std::string& w) { return std::find(key.choices.begin(), key.choices.end(), w); };
+        const bool ordered =
+            std::is_sorted(words.begin(), words.end(), [&](const auto& a, const auto& b) { return place(a) < place(b); });
+        if (words.empty() || words.front() != "limits" || !ordered)
+            return r.refuse(node, "does not go from mild to strong",
+                "limits, then any of request_bits, soc_override, silence, contactors in this order");
     }
     return words;
 }

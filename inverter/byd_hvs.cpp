@@ -101,7 +101,7 @@ private:
     Current max_charge_, max_discharge_;
     std::int64_t modules_, serial_;
     Voltage margin_;
-    bool soc_clamp_, silence_on_fault_, narrow_window_;
+    bool silence_on_fault_, narrow_window_;
     Duration burst_gap_, ready_time_;
     std::string_view product_name_;
     Energy energy_per_module_;
@@ -135,7 +135,6 @@ Driver::Driver(const Options& o)
       modules_{o.get<std::int64_t>("modules")},
       serial_{o.get<std::int64_t>("serial")},
       margin_{Voltage::from_milli(std::llround(o.get<double>("window_margin_v") * 1000.0))},
-      soc_clamp_{o.get<bool>("soc_clamp")},
       silence_on_fault_{o.get<bool>("silence_on_fault")},
       narrow_window_{o.get<bool>("narrow_window")},
       burst_gap_{std::chrono::milliseconds{o.get<std::int64_t>("burst_gap_ms")}},
@@ -212,7 +211,7 @@ bool Driver::should_fall_silent(const Verdict& v) const
 {
     // Only a verdict that knows of the last frame can say that the inverter is lost.
     if (state_.heard && !v.inverter_link && v.at > *state_.heard) return true;
-    return silence_on_fault_ && v.may_fall_silent && !v.ready;
+    return v.fall_silent || (silence_on_fault_ && v.may_fall_silent && !v.ready);
 }
 
 bool Driver::can_identify(const Verdict& v, const BatteryState& b) const
@@ -299,7 +298,7 @@ void Driver::look(const InverterView& view, Instant now)
     limits_ = limits_now(view.verdict);
     if (view.overtaken != overtaken_) limits_lost_ = true;
     overtaken_ = view.overtaken;
-    override_ = soc_clamp_ ? soc_override(view.verdict, limits_.charge == 0, limits_.discharge == 0) : std::nullopt;
+    override_ = soc_override(view.verdict, limits_.charge == 0, limits_.discharge == 0);
     if (const auto s = b.soc.last()) shown_.soc = *s;
     if (override_) shown_.soc = *override_;
 }

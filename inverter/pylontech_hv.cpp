@@ -165,7 +165,7 @@ bool Driver::should_fall_silent(const Verdict& v) const
 {
     // Only a verdict that knows of the last frame can say that the inverter is lost.
     if (!unasked_ && state_.heard && !v.inverter_link && v.at > *state_.heard) return true;
-    return silence_on_fault_ && v.may_fall_silent && !v.ready;
+    return v.fall_silent || (silence_on_fault_ && v.may_fall_silent && !v.ready);
 }
 
 void Driver::go(InverterPhase phase)
@@ -383,6 +383,7 @@ const InverterDriverInfo pylontech_hv_driver{
     .receives = pylontech_hv::receives,
     .sends = pylontech_hv::sends,
     .values = pylontech_hv::values,
+    .asks_for_charge = true,
     .objection = pylontech_hv::objection,
     .in_use =
         [](const InverterConfig& config) {

@@ -77,6 +77,7 @@ CanFrame encode_status(const Status& s, const Dialect& d)
 {
     CanFrame f = status.blank();
     state.put(f, s.state);
+    force_charge.put(f, s.force_charge);
     cycles.put(f, s.cycles);
     write_raw(f, faults_field, s.causes.faults);
     write_raw(f, alarms_field, s.causes.alarms);

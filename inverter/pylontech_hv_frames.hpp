@@ -44,6 +44,7 @@ struct Status {
     std::int64_t state = 0;
     std::int64_t cycles = 0;
     Causes causes;
+    bool force_charge = false;  // asks the inverter to charge
 };
 
 // What an inverter is told once and may store: does not change while the program runs (SAFE-116).

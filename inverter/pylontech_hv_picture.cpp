@@ -47,8 +47,7 @@ Picture::Picture(const Options& o)
           .cells_per_module = o.get<std::int64_t>("cells_per_module"),
           .voltage = Voltage::from_milli(o.get<std::int64_t>("voltage_v") * 1000),
           .capacity = Charge::from_milli(o.get<std::int64_t>("capacity_ah") * 1000)},
-      margin_{Voltage::from_milli(std::llround(o.get<double>("window_margin_v") * 1000.0))},
-      soc_clamp_{o.get<bool>("soc_clamp")}
+      margin_{Voltage::from_milli(std::llround(o.get<double>("window_margin_v") * 1000.0))}
 {
     if (configured_.cells == 0) configured_.cells = configured_.modules * configured_.cells_per_module;
 }
@@ -88,7 +87,7 @@ void Picture::look(const InverterView& view, InverterPhase phase, bool asleep, I
 {
     const BatteryState& b = view.battery;
     look_at_verdict(view.verdict, phase);
-    override_ = soc_clamp_ ? soc_override(view.verdict, charge_stopped(), discharge_stopped()) : std::nullopt;
+    override_ = soc_override(view.verdict, charge_stopped(), discharge_stopped());
     if (const auto v = b.voltage.last()) totals_.voltage = *v;
     // A current nobody measures is told as none: the protocol has no code for "not known", and the last one would be a claim.
     totals_.current = b.current.fresh(now).value_or(Current{});
@@ -169,6 +168,8 @@ void Picture::look_at_status(const InverterView& view, InverterPhase phase, bool
         status_.state = state_idle;
     else
         status_.state = totals_.current > Current{} ? state_charge : state_discharge;
+    // SAFE-113: an inverter that goes on discharging is asked to charge.
+    status_.force_charge = !charge_stopped() && discharge_stopped() && covers(v.ask_against, Direction::discharge);
     status_.cycles = view.battery.cycles.last().value_or(Count{}).in(1000);
 
     const TemperatureStep above = cell_temperatures_.max - suits_cells, below = suits_cells - cell_temperatures_.min;

@@ -45,7 +45,6 @@ private:
 
     Geometry configured_;  // voltage or capacity 0: the pack's own
     Voltage margin_;
-    bool soc_clamp_;
 
     bool window_known_ = false;
     Limits limits_;  // the window is the last sane one, margins applied

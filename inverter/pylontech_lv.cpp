@@ -141,7 +141,7 @@ bool Driver::should_be_silent(const Verdict& v) const
     if (v.stopped || v.mute_inverter || v.state == GatewayState::observe) return true;
     // The last thing an inverter is told before silence is zero.
     const bool zero_told = !limits_sent_ || (limits_sent_->charge == 0 && limits_sent_->discharge == 0);
-    return silence_on_fault_ && v.may_fall_silent && !v.ready && zero_told;
+    return zero_told && (v.fall_silent || (silence_on_fault_ && v.may_fall_silent && !v.ready));
 }
 
 bool Driver::can_start(const Verdict& v, const BatteryState& b) const
@@ -350,6 +350,7 @@ const InverterDriverInfo pylontech_lv_driver{
     .receives = pylontech_lv::traffic_of_all().receives,
     .sends = pylontech_lv::traffic_of_all().sends,
     .values = pylontech_lv::values,
+    .asks_for_charge = true,
     .objection = pylontech_lv::objection,
     .in_use = [](const InverterConfig& config) { return pylontech_lv::traffic_of(config.options); },
 };

@@ -67,8 +67,7 @@ TellerOptions teller_options(const Options& o)
         .force_soc = Percent::from_milli(o.get<std::int64_t>("force_charge_soc") * 1000),
         .full_charge_after = std::chrono::hours{24} * o.get<std::int64_t>("full_charge_days"),
         .pass_requests = o.get<bool>("pass_requests"),
-        .modules = o.get<std::int64_t>("modules"),
-        .soc_clamp = o.get<bool>("soc_clamp")};
+        .modules = o.get<std::int64_t>("modules")};
 }
 
 InverterTraffic traffic_of(const Options& o)

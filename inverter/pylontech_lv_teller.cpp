@@ -40,8 +40,7 @@ void Teller::look(const InverterView& view, bool running, Instant now)
     look_at_cells(view, now);
 
     told_.limits = limits_now(view.verdict, running);
-    const auto clamped =
-        options_.soc_clamp ? soc_override(view.verdict, told_.limits.charge == 0, told_.limits.discharge == 0) : std::nullopt;
+    const auto clamped = soc_override(view.verdict, told_.limits.charge == 0, told_.limits.discharge == 0);
     const Percent measured = b.soc.last().value_or(Percent{});
     m.soc = clamped.value_or(std::min(measured, options_.soc_cap));
     soc_true_ = m.soc == measured;
@@ -137,10 +136,12 @@ void Teller::look_at_requests(const InverterView& view, Instant now)
     const auto& lowest = view.verdict.voltage_min;
     if (!full_at_ || (level && *level >= full_enough)) full_at_ = now;
     const bool days_over = options_.full_charge_after > Duration{} && now - *full_at_ >= options_.full_charge_after;
+    // SAFE-113: an inverter that goes on discharging is asked to charge.
+    const bool against = charge && told_.limits.discharge == 0 && covers(view.verdict.ask_against, Direction::discharge);
     told_.requests = {.charge_enable = charge,
         .discharge_enable = told_.limits.discharge > 0,
         .force_charge_1 = wanted && voltage_fresh_ && lowest && told_.measured.voltage < *lowest,
-        .force_charge_2 = (wanted && forcing_) || asked(view.battery.charge_requested),
+        .force_charge_2 = (wanted && forcing_) || against || asked(view.battery.charge_requested),
         .full_charge = (charge && days_over) || asked(view.battery.full_charge_requested)};
 }
 

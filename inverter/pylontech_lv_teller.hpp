@@ -18,7 +18,6 @@ struct TellerOptions {
     Duration full_charge_after{};  // 97 % not seen for so long; 0: never
     bool pass_requests = true;     // what the battery asks for is asked of the inverter
     std::int64_t modules = 0;      // 0: as many as the battery tells
-    bool soc_clamp = false;        // SAFE-113
 };
 
 class Teller {

@@ -194,7 +194,11 @@ struct SafetyConfig {
         Duration lost_open_after = 60s;  // for_ever: never
         bool black_start = false;
         bool information_only = false;  // inverter profile: the check touches no grant (SAFE-180)
-        bool soc_override = false;      // stop_methods contains it
+        // What is tried on an inverter that goes on although its limit is zero, from mild to strong (SAFE-113).
+        bool request_bits = false;  // ask it for the opposite
+        bool soc_override = false;  // show it 0 % or 100 %
+        bool silence = false;       // say nothing any more
+        bool contactors = false;    // part it from the battery
     } inverter_link;
     struct Process {
         Duration watchdog = 5s, stall_warn = 500ms, stall_block = 2s;

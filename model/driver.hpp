@@ -252,6 +252,7 @@ struct InverterDriverInfo {
     std::span<const RxRule> receives;
     std::span<const TxRule> sends;
     std::span<const InverterValue> values;
+    bool asks_for_charge = false;  // the protocol has bits that ask the inverter to charge (SAFE-113 request_bits)
     // What is wrong with options that are good alone but not together. Null: all go together.
     std::optional<Objection> (*objection)(const Options&) = nullptr;
     // Of a protocol whose identifiers depend on an option: the part of `receives` and `sends` that is in use. Null: all of them.

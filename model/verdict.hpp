@@ -185,9 +185,15 @@ struct Verdict {
     bool ready = false;            // power may flow once the inverter's ready time has run: no BLOCK CD, closed, not paused
     bool may_fall_silent = false;  // zero limits were sent long enough and our contactors are open (SAFE-112)
     bool high_cause = false;       // both directions are blocked for a "too high" reason (SOC clamp choice of an inverter)
-    Direction override_soc = Direction::none;  // SAFE-113 soc_override is engaged: the blocked direction in which current flows
+    // SAFE-113: what is tried on an inverter that goes on although its limit is zero.
+    Direction ask_against = Direction::none;   // request_bits: ask for the opposite of this direction, where it is allowed
+    Direction override_soc = Direction::none;  // soc_override: the blocked direction in which current flows
+    bool fall_silent = false;                  // silence: both limits were told as zero, nothing more is sent
     bool stopped = false;                      // orderly stop complete: nothing needs to be sent any more
     bool mute_battery = false, mute_inverter = false;  // never transmit there (SAFE-185, observe mode)
+    // SAFE-219: what should always hold of a verdict and did not, in words; empty: all is well. A judge that contradicts itself
+    // is not asked again: this is its last verdict, zero and open, and the program ends.
+    std::string_view broken;
 
     Faults faults;
     std::optional<ActiveFault>

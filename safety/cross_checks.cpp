@@ -181,6 +181,25 @@ void CrossChecks::frozen_soc(const Input& in, const LimitContext& context)
         context.faults.report(finding("soc_frozen", FaultClass::warn, Device::battery, context));
 }
 
+bool IdentityWatch::follow(Change& c, bool known, bool differs, std::uint32_t samples, Instant now)
+{
+    if (c.differs.update({known, differs, !differs, samples}, {.samples = 2}, now)) c.happened = true;
+    return c.happened;
+}
+
+// A module that appears or falls asleep is no other one: only another serial number at the same address is.
+void IdentityWatch::watch_serials(const BatteryState& battery, bool in_use, std::uint32_t samples, Instant now)
+{
+    bool differs = false;
+    for (const Module& m : battery.modules) {
+        if (m.serial.empty() || m.address == 0 || m.address > known_.serials.size()) continue;
+        Text<16>& known = known_.serials[m.address - 1];
+        if (known.empty() || !in_use) known = m.serial;
+        differs = differs || !(known == m.serial);
+    }
+    follow(serials_, true, differs, samples, now);
+}
+
 void IdentityWatch::update(const BatteryState& battery, const PackFacts& facts, std::optional<unsigned> configured_cells,
     bool in_use, const LimitContext& context)
 {
@@ -197,11 +216,25 @@ void IdentityWatch::update(const BatteryState& battery, const PackFacts& facts, 
         return with_value(f, Unit::count, std::int64_t{is} * 1000, std::int64_t{expected} * 1000);
     };
 
-    if (cells && (!cells_ || !in_use)) cells_ = cells;
-    const bool differs = cells && cells_ && *cells != *cells_;
     // For good: which of both it is, nobody here can know.
-    if (changed_.update({cells.has_value(), differs, !differs, samples}, {.samples = 2}, context.now)) was_changed_ = true;
-    if (was_changed_) context.faults.report(counts(block(FaultId::identity_changed, ""), cells.value_or(0), cells_.value_or(0)));
+    const auto watch = [&](Change& change, auto& known, const auto& now_is, std::string_view detail) {
+        if (now_is && (!known || !in_use)) known = now_is;
+        if (follow(change, now_is.has_value(), now_is && *now_is != *known, samples, context.now))
+            return std::optional{block(FaultId::identity_changed, detail)};
+        return std::optional<ActiveFault>{};
+    };
+    if (const auto f = watch(cells_, known_.cells, cells, ""))
+        context.faults.report(counts(*f, cells.value_or(0), known_.cells.value_or(0)));
+    const auto report = [&](const std::optional<ActiveFault>& f) {
+        if (f) context.faults.report(*f);
+    };
+    // What a driver concludes from the cells may change when it learns of them.
+    const PackFacts told = facts.cells ? facts : PackFacts{};
+    report(watch(energy_, known_.energy, told.energy_rated, "capacity"));
+    const auto upper = watch(window_, known_.voltage_max, told.voltage_max, "window");
+    report(upper ? upper : watch(window_low_, known_.voltage_min, told.voltage_min, "window"));
+    watch_serials(battery, in_use, samples, context.now);
+    if (serials_.happened) context.faults.report(block(FaultId::identity_changed, "module"));
 
     const auto detected = battery.cell_count;
     const bool compared = detected && configured_cells;

@@ -3,7 +3,12 @@
 
 #include "model/battery_state.hpp"
 #include "model/inverter_state.hpp"
+#include "model/text.hpp"
 #include "safety/limits.hpp"
+
+#include <array>
+#include <cstdint>
+#include <optional>
 
 namespace batgw {
 
@@ -48,9 +53,24 @@ public:
         const LimitContext& context);
 
 private:
-    std::optional<unsigned> cells_;  // as first known
-    Detector changed_, mismatch_, gap_;
-    bool was_changed_ = false;  // until restart
+    // As first known in use. Each of them is watched from the moment it is known.
+    struct Identity {
+        std::optional<unsigned> cells;
+        std::optional<Energy> energy;
+        std::optional<Voltage> voltage_max, voltage_min;
+        std::array<Text<16>, modules_max> serials{};  // of modules, by address
+    };
+    // One property: what differs, and for good once it did.
+    struct Change {
+        Detector differs;
+        bool happened = false;
+    };
+    static bool follow(Change& change, bool known, bool differs, std::uint32_t samples, Instant now);
+    void watch_serials(const BatteryState& battery, bool in_use, std::uint32_t samples, Instant now);
+
+    Identity known_;
+    Change cells_, energy_, window_, window_low_, serials_;
+    Detector mismatch_, gap_;
 };
 
 }  // namespace batgw

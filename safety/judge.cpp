@@ -117,7 +117,13 @@ Evidence Judge::evidence(const Round& r) const
 
 const Verdict& Judge::evaluate(const JudgeInputs& in, Instant now)
 {
+    if (!verdict_.broken.empty()) {
+        ++verdict_.sequence;
+        verdict_.at = std::max(verdict_.at, now);
+        return verdict_;
+    }
     const Before before = summary(verdict_);
+    InvariantInput invariants{.observing = observing_, .last_sequence = verdict_.sequence, .last = judged_ ? last_ : start_};
     Round r{.in = in, .pack = in.packs.empty() ? nullptr : in.packs.data(), .now = now};
     if (in.stop_requested && !stop_since_) {
         stop_since_ = now;
@@ -142,8 +148,23 @@ const Verdict& Judge::evaluate(const JudgeInputs& in, Instant now)
     follow_stop(r);
     verdict_.state = state_now(r);
     verdict_.waiting = waiting_now(r);
+    check(invariants, r);
     tell_changes(before, r);
     return verdict_;
+}
+
+// SAFE-219.
+void Judge::check(InvariantInput& in, const Round& r)
+{
+    in.max_charge = rules_.max_charge;
+    in.max_discharge = rules_.max_discharge;
+    in.faults = faults_.effect();
+    in.stopping = stop_since_.has_value();
+    in.voltage_known = samples_.voltage.fresh.has_value();
+    const std::string_view broken = broken_invariant(verdict_, in);
+    if (broken.empty()) return;
+    make_harmless(verdict_, broken);
+    note(EventType::stop, Text<80>{"the judge contradicts itself: "}.append(broken).view(), r.now);
 }
 
 // SAFE-004.
@@ -197,6 +218,11 @@ void Judge::judge_buses(Round& r)
             const bool held = f.id == FaultId::bus_off || f.id == FaultId::tx_starved || f.id == FaultId::tx_guard_refused;
             const Duration hold = f.id == FaultId::bus_off ? 60s : f.id == FaultId::tx_starved ? 10s : config_.hold;
             faults_.report(f, held ? hold : Duration{});
+        }
+        if (bus.second_sender) {
+            ActiveFault f = condition(FaultId::id_conflict, FaultClass::block, Direction::both, Device::battery);
+            f.detail.assign("two batteries");
+            faults_.report(f, BusHealth::foreign_clear);
         }
         return result;
     };
@@ -301,7 +327,7 @@ OpenCause Judge::open_causes(const Round& r, const FaultEffect& effect) const
     if (r.in.operator_.contactors_open) causes |= OpenCause::operator_;
     if (effect.worst >= FaultClass::trip) causes |= OpenCause::trip;
     if (effect.worst >= FaultClass::emergency) causes |= OpenCause::emergency;
-    if (r.battery_bus.open) causes |= OpenCause::foreign_sender;
+    if (r.battery_bus.open || r.in.battery_bus.second_sender) causes |= OpenCause::foreign_sender;
     return causes;
 }
 

@@ -18,11 +18,13 @@
 #include "safety/frozen.hpp"
 #include "safety/gpio_contactors.hpp"
 #include "safety/grants.hpp"
+#include "safety/invariants.hpp"
 #include "safety/latch_reset.hpp"
 #include "safety/limits.hpp"
 #include "safety/links.hpp"
 #include "safety/over_limit.hpp"
 #include "safety/signals.hpp"
+#include "safety/stop_methods.hpp"
 
 #include <array>
 #include <cstddef>
@@ -54,7 +56,8 @@ struct PackInputs {
 struct BusInputs {
     const BusStatus* status = nullptr;
     const TrafficCounters* traffic = nullptr;
-    TxHealth tx{};  // of the bus's TxPort
+    TxHealth tx{};               // of the bus's TxPort
+    bool second_sender = false;  // all messages come twice as often as they should (SAFE-185)
 };
 
 // Warnings from outside the core (JudgeInputs::outside_warnings).
@@ -79,7 +82,8 @@ class Judge {
 public:
     explicit Judge(const JudgeSetup& setup);
 
-    // At least every 100 ms, and at once after anything came in (SAFE-004). `now` never goes back.
+    // At least every 100 ms, and at once after anything came in (SAFE-004). `now` never goes back. A verdict that is `broken` is
+    // the last one (SAFE-219).
     const Verdict& evaluate(const JudgeInputs& in, Instant now);
     const Verdict& verdict() const { return verdict_; }
     // When to evaluate again at the latest (SAFE-004, SAFE-140, SAFE-213).
@@ -122,8 +126,6 @@ public:
     // SAFE-217: 25 s, less the time until the next evaluation.
     static constexpr Duration stop_limit = 24900ms, stop_zero_frames = 1s;
     static constexpr Duration silence_after = 30s;  // SAFE-112
-    static constexpr Duration ignores_zero_after = 5s;
-    static constexpr Current zero_residual = Current::from_milli(2000);  // SAFE-068
 
 private:
     // What of a battery's configuration is judged.
@@ -186,10 +188,11 @@ private:
     std::optional<Cause> nothing_because(const Round& r, Direction direction) const;
     Grant grant_one(const Round& r, Direction direction, Ramps& ramps) const;
     void watch_inverter(const Round& r);
-    void watch_zero(bool told, Instant now);
+    void stop_inverter(const StopMethods::Input& in, Instant now);
     void set_voltages(const Round& r);
     void set_flags(const Round& r);
     void follow_stop(const Round& r);
+    void check(InvariantInput& in, const Round& r);
     GatewayState state_now(const Round& r) const;
     Waiting waiting_now(const Round& r) const;
     void tell_changes(const Before& before, const Round& r);
@@ -239,8 +242,7 @@ private:
     bool started_ = false;        // SAFE-250 (9) is done
     Held zero_for_fault_;         // SAFE-112
     Held open_ordered_;
-    Detector ignores_charge_, ignores_discharge_;
-    Direction override_ = Direction::none;
+    StopMethods stop_methods_;
     std::optional<Instant> stop_since_;
     Held stop_done_;
 

@@ -108,6 +108,7 @@ std::optional<Cause> Judge::nothing_because(const Round& r, Direction direction)
     if (!contactors.power_allowed || r.contactors.opening || contactors.state > ContactorState::unknown) return Cause::contactor;
     if (r.inverter_link.blocks) return Cause::link;
     if (!started_) return Cause::contactor;
+    if (stop_methods_.result().nothing) return Cause::inverter;
     // While the inverter is told zero for the sake of its protocol nothing is offered: the slope begins with the offer (SAFE-092,
     // SAFE-182). That is our driver's doing, so it holds as well where the inverter's own silence is information only. Who only
     // watches has no conversation.
@@ -160,7 +161,8 @@ void Judge::watch_inverter(const Round& r)
     const bool listens = r.inverter_link.alive || config_.inverter_link.information_only;
     const bool spoken_to = r.in.inverter != nullptr && r.in.inverter->phase != InverterPhase::silent &&
         r.in.inverter->phase != InverterPhase::identify;
-    const bool told = listens && spoken_to && r.inverter_bus.up && !observing_ && verdict_.sequence > 0;
+    const bool hears = spoken_to || stop_methods_.result().silent;
+    const bool told = listens && hears && r.inverter_bus.up && !observing_ && verdict_.sequence > 0;
     const auto empties = [](const ActiveFault& f) {
         return f.level == FaultClass::block &&
             (f.id == FaultId::soc_low || f.id == FaultId::cell_low || f.id == FaultId::pack_low);
@@ -174,25 +176,23 @@ void Judge::watch_inverter(const Round& r)
         .told = told,
         .empty = empty};
     over_limit_.update(in, {.config = config_, .faults = faults_, .now = r.now});
-    watch_zero(told, r.now);
+    stop_inverter({.current = current,
+                      .told = told,
+                      .charge_zero = verdict_.charge.is_zero(),
+                      .discharge_zero = verdict_.discharge.is_zero()},
+        r.now);
 }
 
 // An inverter that goes on although it was told to stop (SAFE-113).
-void Judge::watch_zero(bool told, Instant now)
+void Judge::stop_inverter(const StopMethods::Input& in, Instant now)
 {
-    const auto current = samples_.current.fresh;
-    const auto watch = [&](Detector& d, Direction direction, bool zero, Current flows) {
-        const bool goes_on = current && zero && flows > zero_residual;
-        const bool there = d.update({current || !zero, goes_on, !goes_on, samples_.current.samples},
-            {.delay = ignores_zero_after, .samples = samples_to_block, .hold = config_.hold}, now);
-        // Once shown, the override stays until there is a grant again: the inverter would start again otherwise.
-        if (!zero)
-            override_ = static_cast<Direction>(static_cast<unsigned>(override_) & ~static_cast<unsigned>(direction));
-        else if (there && goes_on)
-            override_ = override_ | direction;
-    };
-    watch(ignores_charge_, Direction::charge, told && verdict_.charge.is_zero(), current.value_or(Current{}));
-    watch(ignores_discharge_, Direction::discharge, told && verdict_.discharge.is_zero(), -current.value_or(Current{}));
+    const StopMethods::Result& methods = stop_methods_.update(in, config_.inverter_link, config_.hold, now);
+    for (const Direction direction : {Direction::charge, Direction::discharge}) {
+        if (!covers(methods.part, direction)) continue;
+        ActiveFault f = condition(FaultId::inverter_ignores_limits, FaultClass::trip, Direction::both, Device::inverter);
+        f.detail.assign(to_string(direction));
+        faults_.report(f, config_.hold);
+    }
 }
 
 // What the inverter is told to charge up to and to discharge down to (SAFE-110, SAFE-114). Held while both directions are

@@ -60,7 +60,10 @@ void Judge::set_flags(const Round& r)
     v.high_cause = effect.blocks_all() && std::any_of(v.faults.begin(), v.faults.end(), [](const ActiveFault& f) {
         return f.level >= FaultClass::block && too_high(f.id);
     });
-    v.override_soc = config_.inverter_link.soc_override ? override_ : Direction::none;
+    const StopMethods::Result& methods = stop_methods_.result();
+    v.ask_against = methods.ask_against;
+    v.override_soc = methods.override_soc;
+    v.fall_silent = methods.silent;
     // A conflict found by an earlier run silences this one too (SAFE-185, SAFE-046).
     v.mute_battery = observing_ || r.battery_bus.mute || faults_.latched(FaultId::id_conflict, Device::battery);
     v.mute_inverter = observing_ || r.inverter_bus.mute || faults_.latched(FaultId::id_conflict, Device::inverter);

@@ -27,6 +27,10 @@ void report(const Told& t, const LimitContext& context)
     context.faults.report(f);
 }
 
+// Of a usable value and one that is only suspect.
+Voltage highest(const Sample<Voltage>& s) { return s.suspect ? std::max(*s.usable, *s.suspect) : *s.usable; }
+Voltage lowest(const Sample<Voltage>& s) { return s.suspect ? std::min(*s.usable, *s.suspect) : *s.usable; }
+
 }  // namespace
 
 Fractions CellLimits::update(const PackSamples& in, std::uint16_t highest, std::uint16_t lowest, const LimitContext& context)
@@ -96,8 +100,11 @@ Fractions DeviationLimits::update(const PackSamples& in, std::optional<Current> 
     const auto& cell = context.config.cell;
     const std::uint32_t samples = in.cell_max.samples + in.cell_min.samples;
     const bool usable = in.cell_max.usable && in.cell_min.usable;
-    const bool fresh = in.cell_max.fresh && in.cell_min.fresh;
+    // Of a value that is not believed yet nothing is concluded for good, nor that a spread is over (SAFE-026); limits take the
+    // wider of what may be true.
+    const bool fresh = in.cell_max.fresh && in.cell_min.fresh && !in.cell_max.suspect && !in.cell_min.suspect;
     const Voltage deviation = usable ? *in.cell_max.usable - *in.cell_min.usable : Voltage{};
+    const Voltage widest = usable ? highest(in.cell_max) - lowest(in.cell_min) : Voltage{};
     const bool top = usable && *in.cell_max.usable > cell.knee_high, bottom = usable && *in.cell_min.usable < cell.knee_low;
     const bool calm = in.current.fresh && rated && magnitude(*in.current.fresh) < share(10_pct, *rated);
     // Under load at a knee the deviation says little: nothing new is concluded from it.
@@ -117,11 +124,11 @@ Fractions DeviationLimits::update(const PackSamples& in, std::optional<Current> 
     const bool derates = usable && !top && !bottom;
     if (derates) {
         left.charge = left.discharge = fraction_between(
-            {cell.deviation_derate_from.milli(), 100_pct}, {cell.deviation_derate_to.milli(), 50_pct}, deviation.milli());
+            {cell.deviation_derate_from.milli(), 100_pct}, {cell.deviation_derate_to.milli(), 50_pct}, widest.milli());
     }
     if (watch(warn_, judged, cell.deviation_warn, cell.deviation_warn - 30_mV, {60s, samples_to_block, 60s}))
         tell(FaultId::cell_dev, FaultClass::warn, Direction::none, cell.deviation_warn);
-    const bool on = derates && left.charge < 100_pct;
+    const bool on = derates && deviation > cell.deviation_derate_from;
     if (derate_.update({fresh, on, !on, samples}, {.hold = context.config.hold}, context.now))
         tell(FaultId::cell_dev, FaultClass::derate, Direction::both, cell.deviation_derate_from);
     if (watch(block_, judged, cell.deviation_block, cell.deviation_block - 50_mV, {10s, samples_to_block, 60s}))

@@ -248,10 +248,9 @@ TEST_CASE("byd_hvs: full capacity comes from the middle of the window when the j
     CHECK(near(s.full_ah, 100));  // 34.56 kWh at (388.8 + 302.4) / 2 V
 }
 
-TEST_CASE("byd_hvs: the SOC clamp acts only as an option, on the judge's word, and while the limit is zero")
+TEST_CASE("byd_hvs: the SOC clamp acts only on the judge's word, and while the limit is zero")
 {
     struct Case {
-        bool option;
         Direction override_soc;
         bool high;
         Current charge, discharge;
@@ -259,25 +258,22 @@ TEST_CASE("byd_hvs: the SOC clamp acts only as an option, on the judge's word, a
         bool overridden;
     };
     const std::vector<Case> cases{
-        {false, Direction::charge, false, 0_A, 0_A, 50.25, false},
-        {false, Direction::both, true, 0_A, 0_A, 50.25, false},
-        {true, Direction::none, false, 0_A, 0_A, 50.25, false},
-        {true, Direction::charge, false, 0_A, 30_A, 100, true},  // SAFE-113
-        {true, Direction::discharge, false, 25_A, 0_A, 0, true},
-        {true, Direction::charge, false, 25_A, 30_A, 50.25, false},  // the limit is not zero
-        {true, Direction::discharge, true, 25_A, 30_A, 50.25, false},
-        {true, Direction::charge, false, 0_A, 0_A, 100, true},  // current flows in: full stops it, whatever the cause
-        {true, Direction::discharge, true, 0_A, 0_A, 0, true},
-        {true, Direction::both, true, 0_A, 0_A, 100, true},  // both: by cause
-        {true, Direction::both, false, 0_A, 0_A, 0, true},
-        {true, Direction::both, false, 0_A, 30_A, 100, true},  // only one of them is blocked
-        {true, Direction::both, true, 25_A, 0_A, 0, true},
+        {Direction::none, false, 0_A, 0_A, 50.25, false},
+        {Direction::charge, false, 0_A, 30_A, 100, true},  // SAFE-113
+        {Direction::discharge, false, 25_A, 0_A, 0, true},
+        {Direction::charge, false, 25_A, 30_A, 50.25, false},  // the limit is not zero
+        {Direction::discharge, true, 25_A, 30_A, 50.25, false},
+        {Direction::charge, false, 0_A, 0_A, 100, true},  // current flows in: full stops it, whatever the cause
+        {Direction::discharge, true, 0_A, 0_A, 0, true},
+        {Direction::both, true, 0_A, 0_A, 100, true},  // both: by cause
+        {Direction::both, false, 0_A, 0_A, 0, true},
+        {Direction::both, false, 0_A, 30_A, 100, true},  // only one of them is blocked
+        {Direction::both, true, 25_A, 0_A, 0, true},
     };
     for (const Case& c : cases) {
-        CAPTURE(c.option);
         CAPTURE(to_string(c.override_soc));
         CAPTURE(c.high);
-        House h{{{"soc_clamp", c.option}}};
+        House h;
         h.start_running();
         h.verdict.override_soc = c.override_soc;
         h.verdict.high_cause = c.high;
@@ -291,7 +287,7 @@ TEST_CASE("byd_hvs: the SOC clamp acts only as an option, on the judge's word, a
 
 TEST_CASE("byd_hvs: an engaged clamp is told at once, in HOLD and FAULT too, and released at once")
 {
-    House h{{{"soc_clamp", true}}};
+    House h;
     h.start_running();
     h.run(300ms);
     h.sent.clear();
@@ -414,4 +410,17 @@ TEST_CASE("byd_hvs: the value topics of the inverter")
     d.start_running();
     ask(d);
     CHECK(d.info.values[3].milli(d.state(), d.now) == -18'700);
+}
+
+TEST_CASE("byd_hvs: silence that the judge wants comes after a zero, whatever the options say")
+{
+    // SAFE-113
+    House h{{{"silence_on_fault", false}}};
+    h.start_running();
+    h.verdict.fall_silent = true;
+    h.run(3s);  // power was told last: zeros come first
+    h.sent.clear();
+    h.run(5s);
+    CHECK(h.sent.empty());
+    CHECK(h.state().phase == InverterPhase::silent);
 }

@@ -351,11 +351,14 @@ TEST_CASE("pylontech_hv: an inverter that ignores a true zero is told 0.1 A, and
     CHECK(h.told(0x4280) == "00AA000000000000");
 }
 
-TEST_CASE("pylontech_hv: the state of charge is bent only for an inverter that goes on at zero, and only if so wanted")
+TEST_CASE("pylontech_hv: the state of charge is bent only for an inverter that goes on at zero, on the judge's word")
 {
     // SAFE-113
-    HvHouse h{{{"soc_clamp", true}}};
+    HvHouse h;
     h.start_running();
+    h.grant(0_A, 0_A);
+    CHECK(ask(h).soc == 50);
+    h.grant(25_A, 30_A);
     h.verdict.override_soc = Direction::charge;
     CHECK(ask(h).soc == 50);  // the limit is not zero
     CHECK_FALSE(h.state().soc_overridden);
@@ -371,11 +374,6 @@ TEST_CASE("pylontech_hv: the state of charge is bent only for an inverter that g
     CHECK(ask(h).soc == 0);
     h.verdict.high_cause = true;
     CHECK(ask(h).soc == 100);
-
-    HvHouse honest;
-    honest.start_running(0_A, 0_A);
-    honest.verdict.override_soc = Direction::both;
-    CHECK(ask(honest).soc == 50);
 }
 
 TEST_CASE("pylontech_hv: what was told is there to be read, until it is old")
@@ -434,4 +432,41 @@ TEST_CASE("pylontech_hv: options that no inverter is known to want together need
     CHECK(objection({{"cells", std::int64_t{126}}, {"expert", true}}).empty());
     for (const char* bad : {"", "PYLONTECH", "PYL\xC3\x96N"})
         CHECK(objection({{"name", std::string{bad}}, {"expert", true}}) == "name");
+}
+
+TEST_CASE(
+    "pylontech_hv: an inverter that goes on discharging is asked to charge, on the judge's word and where charging is allowed")
+{
+    // SAFE-113
+    HvHouse h;
+    h.start_running(25_A, 0_A);
+    const auto asks = [&](Direction against) {
+        h.verdict.ask_against = against;
+        h.ask_ensemble();
+        return (std::stoi(h.told(0x4250).substr(0, 2), nullptr, 16) & 0x08) != 0;
+    };
+    CHECK_FALSE(asks(Direction::none));
+    CHECK(asks(Direction::discharge));
+    CHECK_FALSE(asks(Direction::charge));
+    h.grant(0_A, 0_A);
+    CHECK_FALSE(asks(Direction::discharge));
+    h.grant(25_A, 30_A);
+    CHECK_FALSE(asks(Direction::discharge));
+}
+
+TEST_CASE("pylontech_hv: silence that the judge wants is kept, whatever is asked, and ends with zeros")
+{
+    // SAFE-113
+    HvHouse h;
+    h.start_running(0_A, 0_A);
+    h.verdict.fall_silent = true;
+    h.run(1s);
+    h.sent.clear();
+    h.ask_ensemble();
+    h.run(3s);
+    CHECK(h.sent.empty());
+    CHECK(h.state().phase == InverterPhase::silent);
+    h.verdict.fall_silent = false;
+    h.ask_ensemble();
+    CHECK(h.told(0x4220).substr(8) == "30753075");
 }

@@ -381,24 +381,21 @@ TEST_CASE("pylontech_lv: option soc_cap")
     CHECK(h.state().sent_soc.fresh(h.now) == 99_pct);
 }
 
-TEST_CASE("pylontech_lv: the SOC clamp acts only as an option, on the judge's word, and while the limit is zero")
+TEST_CASE("pylontech_lv: the SOC clamp acts only on the judge's word, and while the limit is zero")
 {
     struct Case {
-        bool option;
         Direction override_soc;
         bool high;
         Current charge, discharge;
         int soc;
     };
-    const std::vector<Case> cases{{false, Direction::both, true, 0_A, 0_A, 50}, {true, Direction::none, false, 0_A, 0_A, 50},
-        {true, Direction::charge, false, 0_A, 30_A, 100},  // SAFE-113
-        {true, Direction::discharge, false, 25_A, 0_A, 0}, {true, Direction::charge, false, 25_A, 30_A, 50},
-        {true, Direction::discharge, true, 25_A, 30_A, 50}, {true, Direction::both, true, 0_A, 0_A, 100},
-        {true, Direction::both, false, 0_A, 0_A, 0}, {true, Direction::both, false, 0_A, 30_A, 100},
-        {true, Direction::both, true, 25_A, 0_A, 0}};
+    const std::vector<Case> cases{{Direction::none, false, 0_A, 0_A, 50}, {Direction::charge, false, 0_A, 30_A, 100},  // SAFE-113
+        {Direction::discharge, false, 25_A, 0_A, 0}, {Direction::charge, false, 25_A, 30_A, 50},
+        {Direction::discharge, true, 25_A, 30_A, 50}, {Direction::both, true, 0_A, 0_A, 100},
+        {Direction::both, false, 0_A, 0_A, 0}, {Direction::both, false, 0_A, 30_A, 100}, {Direction::both, true, 25_A, 0_A, 0}};
     for (const Case& c : cases) {
         CAPTURE(to_string(c.override_soc));
-        LvHouse h{{{"soc_clamp", c.option}}};
+        LvHouse h;
         h.start_running();
         h.verdict.override_soc = c.override_soc;
         h.verdict.high_cause = c.high;
@@ -646,4 +643,41 @@ TEST_CASE("pylontech_lv: options that do not go together are refused by name")
     CHECK(blamed({{"native_dlc", true}, {"profile", std::string{"sma"}}}) == "");
     CHECK(blamed({{"obey_switch_off", true}}) == "obey_switch_off");
     CHECK(blamed({{"obey_switch_off", true}, {"profile", std::string{"luxpower"}}}) == "");
+}
+
+TEST_CASE(
+    "pylontech_lv: an inverter that goes on discharging is asked to charge, on the judge's word and where charging is allowed")
+{
+    // SAFE-113
+    LvHouse h;
+    h.start_running();
+    const auto bits = [&](Direction against, Current charge, Current discharge) {
+        h.verdict.ask_against = against;
+        h.grant(charge, discharge);
+        return shown(h).enables;
+    };
+    CHECK(bits(Direction::none, 25_A, 0_A) == 0x80);
+    CHECK(bits(Direction::discharge, 25_A, 0_A) == 0x90);
+    CHECK(bits(Direction::discharge, 0_A, 0_A) == 0x00);
+    CHECK(bits(Direction::discharge, 25_A, 30_A) == 0xC0);
+    CHECK(bits(Direction::charge, 0_A, 30_A) == 0x40);  // there is nothing to ask for
+}
+
+TEST_CASE("pylontech_lv: silence that the judge wants comes after a zero, whatever the options say")
+{
+    // SAFE-113
+    LvHouse h{{{"silence_on_fault", false}}};
+    h.start_running();
+    h.grant(0_A, 0_A);
+    h.beat();
+    h.verdict.fall_silent = true;
+    h.sent.clear();
+    h.run(5s);
+    CHECK(h.sent.empty());
+    CHECK(h.state().phase == InverterPhase::silent);
+    h.verdict.fall_silent = false;
+    h.run(3s);
+    CHECK_FALSE(h.sent.empty());
+    CHECK(le16(h.frames(0x351).front(), 2) == 0);
+    CHECK(le16(h.frames(0x351).front(), 4) == 0);
 }

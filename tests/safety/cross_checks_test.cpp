@@ -253,6 +253,80 @@ TEST_CASE("a cell count that changes is noticed of a battery that tells of no si
     REQUIRE(house.verdict().charge.is_zero());
 }
 
+TEST_CASE("capacity, design window or a module that changes while in use is BLOCK until restart")
+{
+    // SAFE-116
+    struct Case {
+        const char* detail;
+        void (*change)(House&);
+        void (*back)(House&);
+    };
+    const std::array cases{
+        Case{"capacity", [](House& h) { h.facts.energy_rated = 59_kWh; }, [](House& h) { h.facts.energy_rated = 60_kWh; }},
+        Case{"window", [](House& h) { h.facts.voltage_max = 421_V; }, [](House& h) { h.facts.voltage_max = 420_V; }},
+        Case{"window", [](House& h) { h.facts.voltage_min = 349_V; }, [](House& h) { h.facts.voltage_min = 350_V; }},
+        Case{"module", [](House& h) { h.state.modules[1].serial.assign("C"); },
+            [](House& h) { h.state.modules[1].serial.assign("B"); }},
+    };
+    for (const Case& c : cases) {
+        CAPTURE(c.detail);
+        House house;
+        for (const char* serial : {"A", "B"}) {
+            Module m;
+            m.address = static_cast<std::uint8_t>(house.state.modules.size() + 1);
+            m.serial.assign(serial);
+            house.state.modules.push_back(m);
+        }
+        house.up();
+        REQUIRE(house.charge() == 10_kW);
+        c.change(house);
+        house.step();
+        REQUIRE_FALSE(house.has(FaultId::identity_changed));
+        house.step();
+        REQUIRE(house.has(FaultId::identity_changed, c.detail));
+        REQUIRE(house.has(FaultId::identity_changed, FaultClass::block));
+        REQUIRE(house.charge() == 0_W);
+        REQUIRE(house.discharge() == 0_W);
+        c.back(house);
+        house.run(600s, 1s);
+        REQUIRE(house.has(FaultId::identity_changed, c.detail));
+        REQUIRE(house.charge() == 0_W);
+    }
+}
+
+TEST_CASE("a module that falls asleep or wakes is no other one, nor is what is only learnt late")
+{
+    // SAFE-116
+    House house;
+    const PackFacts all = house.facts;
+    house.facts.energy_rated.reset();
+    house.up();
+    house.facts = all;
+    Module m;
+    m.address = 3;
+    house.state.modules.push_back(m);
+    house.run(5s);
+    house.state.modules[0].serial.assign("A");
+    house.run(5s);
+    m.address = 4;
+    m.serial.assign("B");
+    house.state.modules.push_back(m);
+    house.run(5s);
+    house.state.modules.erase_ordered(0);
+    house.run(5s);
+    // Addresses that no tower has.
+    for (const std::uint8_t address : {std::uint8_t{0}, std::uint8_t{17}}) {
+        m.address = address;
+        house.state.modules.push_back(m);
+    }
+    house.run(5s);
+    for (Module& module : house.state.modules)
+        if (module.address != 4) module.serial.assign("C");
+    house.run(5s);
+    REQUIRE_FALSE(house.has(FaultId::identity_changed));
+    REQUIRE(house.charge() == 10_kW);
+}
+
 TEST_CASE("a battery may be exchanged while nothing is connected")
 {
     // SAFE-116
@@ -265,8 +339,16 @@ TEST_CASE("a battery may be exchanged while nothing is connected")
         house.state.cell_count = cells;
         set_cells(house, 3305_mV, 3305_mV);
     };
+    Module m;
+    m.address = 1;
+    m.serial.assign("A");
+    house.state.modules.push_back(m);
     house.run(20s);
     cells = 104;
+    house.facts.energy_rated = 52_kWh;
+    house.facts.voltage_max = 364_V;
+    house.facts.voltage_min = 303_V;
+    house.state.modules[0].serial.assign("B");
     house.run(20s);
     REQUIRE_FALSE(house.has(FaultId::identity_changed));
 }

@@ -51,7 +51,8 @@ std::string text(const Verdict& v)
     for (const bool b : {v.battery_link, v.inverter_link, v.battery_valid, v.ready, v.may_fall_silent, v.high_cause, v.stopped,
              v.mute_battery, v.mute_inverter})
         add(b ? 1 : 0);
-    add(static_cast<int>(v.override_soc));
+    for (const Direction d : {v.override_soc, v.ask_against}) add(static_cast<int>(d));
+    add(v.fall_silent ? 1 : 0);
     for (const ActiveFault& f : v.faults) {
         s += ' ' + std::string{to_string(f.id)} + ':' + std::string{f.detail.view()};
         add(static_cast<int>(f.level));
@@ -236,6 +237,7 @@ TEST_CASE("whatever comes in, a grant stays within nothing and the configured ma
             REQUIRE(v.charge.is_zero() == (v.charge.power() == Power{} && v.charge.current() == Current{}));
             REQUIRE((v.worst < FaultClass::trip || (v.charge.is_zero() && v.discharge.is_zero())));
             REQUIRE((!v.voltage_max || !v.voltage_min || *v.voltage_min < *v.voltage_max));
+            REQUIRE(v.broken.empty());  // SAFE-219
             ++(v.charge.is_zero() ? nothing : granted);
         }
     }

@@ -696,3 +696,35 @@ TEST_CASE("adversary: an inverter that takes four seconds for every order is nev
         w.command(c);
     }
 }
+
+TEST_CASE("adversary: an inverter that ignores its limits but not silence is stopped by it, and is told zeros again afterwards")
+{
+    // SAFE-113
+    World w{{.extra = "safety: {over_limit: {trip_s: 120}, inverter_link: {stop_methods: [limits, silence]}}\n"}};
+    w.start_up();
+    w.inverter->set_wish(-6_kW);
+    w.run(20s);
+    w.inverter->command("ignore on");
+    Command off;
+    off.kind = CommandKind::discharge;
+    w.command(off);
+    REQUIRE(w.run_until([&] { return w.verdict().fall_silent; }, 20s));
+    // The last thing it was told is zero, both ways.
+    w.run(1s);
+    CHECK(zero(*w.last(Side::inverter, 0x110)));
+    const Instant silent = w.now;
+    w.run(5s);
+    CHECK(count_sent(w, Side::inverter, 0x110, silent) == 0);
+    const auto current = [&] {
+        Snapshot s;
+        w.bridge.fill(s, w.now);
+        return s.battery.current.last().value_or(Current{});
+    };
+    REQUIRE(current() < -10_A);
+    REQUIRE(w.run_until([&] { return magnitude(current()) < 2_A; }, 60s));
+    CHECK_FALSE(w.has(FaultId::inverter_ignores_limits));
+    REQUIRE(w.run_until([&] { return !w.verdict().fall_silent; }, 60s));
+    REQUIRE(w.run_until([&] { return count_sent(w, Side::inverter, 0x110, silent) > 0; }, 30s));
+    CHECK(w.verdict().discharge.is_zero());
+    CHECK(closed(w));
+}

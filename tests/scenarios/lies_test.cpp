@@ -83,3 +83,26 @@ TEST_CASE("lies: one frame with a cell on fire stops the power for a moment, the
     w.run(2s);
     CHECK(w.pack->connection() == sim::Connection::open);
 }
+
+TEST_CASE(
+    "lies: a second battery with the same messages on the bus: no power, contactors open, and an end a minute after it went")
+{
+    // SAFE-185
+    World w;
+    w.start_up();
+    bool second = true;
+    w.tap = [&](Side side, const CanFrame& f) {
+        if (second && side == Side::battery) w.bridge.on_frame(side, f, w.now, w.now);
+    };
+    const Instant came = w.now;
+    REQUIRE(w.run_until([&] { return w.has(FaultId::id_conflict, "two batteries"); }, 60s));
+    CHECK(w.now - came >= 20s);
+    CHECK(w.now - came <= 31s);
+    CHECK(w.verdict().charge.is_zero());
+    CHECK(w.verdict().discharge.is_zero());
+    REQUIRE(w.run_until([&] { return w.pack->connection() == sim::Connection::open; }, 20s));
+    second = false;
+    const Instant went = w.now;
+    REQUIRE(w.run_until([&] { return !w.has(FaultId::id_conflict); }, 120s));
+    CHECK(w.now - went >= 60s);
+}

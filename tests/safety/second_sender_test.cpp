@@ -1,0 +1,94 @@
+// Two batteries that send the same messages on one bus.
+#include "safety/second_sender.hpp"
+
+#include <doctest/doctest.h>
+
+#include <array>
+#include <chrono>
+#include <cstdint>
+
+using namespace batgw;
+
+namespace {
+
+constexpr MessageView message(std::uint32_t id, std::chrono::milliseconds period)
+{
+    return {.id = id, .extended = false, .len = 8, .name = "made up", .period = period, .signals = {}};
+}
+constexpr MessageView many(std::uint32_t id, std::uint8_t count)
+{
+    MessageView m = message(id, 100ms);
+    m.count = count;
+    return m;
+}
+// Made up: three in a rhythm, one now and then, one that is ours, one under several identifiers, one in two layouts.
+constexpr std::array messages{message(0x100, 100ms), message(0x200, 100ms), message(0x300, 1s), message(0x400, 0ms),
+    message(0x500, 100ms), many(0x600, 2), message(0x700, 100ms), message(0x700, 200ms)};
+constexpr std::array receives{
+    RxRule{0x100}, RxRule{0x200}, RxRule{0x300}, RxRule{0x400}, RxRule{0x600}, RxRule{0x700}, RxRule{0x500, true}};
+
+// Each with so many frames in its own period.
+struct Bus {
+    SecondSender watch{messages, receives};
+    Instant now{std::chrono::hours{3}};
+    std::array<unsigned, 3> times{1, 1, 1};
+    bool there = false;
+    void run(Duration time)
+    {
+        for (const Instant end = now + time; now < end;) {
+            now += 100ms;
+            for (const std::size_t i : {0U, 1U, 2U}) {
+                const bool due = i < 2 || now.time_since_epoch() % 1s == 0us;
+                CanFrame f{static_cast<std::uint32_t>(0x100 * (i + 1))};
+                for (unsigned n = 0; due && n < times[i]; ++n) watch.on_frame(f, now);
+            }
+            // These say nothing either way, however often they come.
+            for (const std::uint32_t id : {0x400U, 0x500U, 0x600U, 0x700U}) watch.on_frame(CanFrame{id}, now);
+            CanFrame other{0x100};
+            other.extended = true;
+            watch.on_frame(other, now);
+            there = watch.there(now);
+        }
+    }
+};
+
+}  // namespace
+
+TEST_CASE("when every message comes twice as often for twenty seconds there are two batteries; when it ends there are not")
+{
+    // SAFE-185
+    Bus bus;
+    bus.run(60s);
+    REQUIRE_FALSE(bus.there);
+    bus.times = {2, 2, 2};
+    bus.run(19s);
+    REQUIRE_FALSE(bus.there);
+    bus.run(12s);
+    REQUIRE(bus.there);
+    bus.times = {1, 1, 1};
+    bus.run(21s);
+    REQUIRE_FALSE(bus.there);
+}
+
+TEST_CASE("one message in another rhythm, a battery that is silent and a gap prove nothing")
+{
+    // SAFE-185
+    Bus one;
+    one.times = {2, 2, 1};
+    one.run(60s);
+    REQUIRE_FALSE(one.there);
+    Bus alone;
+    alone.times = {2, 0, 0};
+    alone.run(60s);
+    REQUIRE_FALSE(alone.there);
+    Bus silent;
+    silent.times = {0, 0, 0};
+    silent.run(60s);
+    REQUIRE_FALSE(silent.there);
+    // Nobody looked for a while: more than a window's share has come.
+    Bus held;
+    held.run(15s);
+    for (int i = 0; i < 400; ++i)
+        for (const std::uint32_t id : {0x100U, 0x200U, 0x300U}) held.watch.on_frame(CanFrame{id}, held.now += 20ms);
+    REQUIRE_FALSE(held.watch.there(held.now + 10s));
+}
