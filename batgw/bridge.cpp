@@ -157,7 +157,8 @@ void Bridge::request_stop(Instant)
 
 Instant Bridge::run(Instant now)
 {
-    if (dirty_ || now >= next_judgement_) judge(now);
+    const bool time_went_back = last_judged_ && now < *last_judged_;  // the judge will say what it thinks of that (SAFE-219)
+    if (dirty_ || now >= next_judgement_ || time_went_back) judge(now);
     speak(now);
     for (Port& p : ports_) measure_rates(p, now);
     return wake();

@@ -230,7 +230,8 @@ void IdentityWatch::update(const BatteryState& battery, const PackFacts& facts, 
     };
     // What a driver concludes from the cells may change when it learns of them.
     const PackFacts told = facts.cells ? facts : PackFacts{};
-    report(watch(energy_, known_.energy, told.energy_rated, "capacity"));
+    // A tower that loses a module holds less, and is the same: its modules have serial numbers.
+    if (battery.modules.empty()) report(watch(energy_, known_.energy, told.energy_rated, "capacity"));
     const auto upper = watch(window_, known_.voltage_max, told.voltage_max, "window");
     report(upper ? upper : watch(window_low_, known_.voltage_min, told.voltage_min, "window"));
     watch_serials(battery, in_use, samples, context.now);

@@ -164,6 +164,7 @@ void Judge::check(InvariantInput& in, const Round& r)
     const std::string_view broken = broken_invariant(verdict_, in);
     if (broken.empty()) return;
     make_harmless(verdict_, broken);
+    verdict_.at = std::max(r.now, in.last);  // it is to be sent
     note(EventType::stop, Text<80>{"the judge contradicts itself: "}.append(broken).view(), r.now);
 }
 

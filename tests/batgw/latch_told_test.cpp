@@ -39,6 +39,7 @@ struct Half {
                 .service = &service,
                 .latched = std::vector<ActiveFault>{},
                 .control_socket = folder.file("control")});
+        for (int i = 0; i < 500 && !std::filesystem::is_socket(folder.file("control")); ++i) std::this_thread::sleep_for(10ms);
     }
     // A verdict with this latched; what it led to is in it already.
     void tell(std::string_view code)

@@ -3,6 +3,8 @@
 #include <doctest/doctest.h>
 
 #include <array>
+#include <cstdint>
+#include <string_view>
 
 using namespace batgw;
 using batgw::test::House;
@@ -272,6 +274,7 @@ TEST_CASE("capacity, design window or a module that changes while in use is BLOC
         CAPTURE(c.detail);
         House house;
         for (const char* serial : {"A", "B"}) {
+            if (c.detail != std::string_view{"module"}) break;
             Module m;
             m.address = static_cast<std::uint8_t>(house.state.modules.size() + 1);
             m.serial.assign(serial);
@@ -313,6 +316,7 @@ TEST_CASE("a module that falls asleep or wakes is no other one, nor is what is o
     house.state.modules.push_back(m);
     house.run(5s);
     house.state.modules.erase_ordered(0);
+    house.facts.energy_rated = 40_kWh;  // it takes its capacity with it
     house.run(5s);
     // Addresses that no tower has.
     for (const std::uint8_t address : {std::uint8_t{0}, std::uint8_t{17}}) {
