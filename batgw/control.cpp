@@ -1,5 +1,7 @@
 #include "batgw/control.hpp"
 
+#include "bus/bus.hpp"
+
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -179,6 +181,8 @@ void Control::reset(Client& client, std::string_view arguments)
     command.reason.assign(reason);
     command.source = CommandSource::local;
     command.ticket = ++last_ticket_;
+    if (rate_.ask(false, monotonic_now()) != CommandRate::Answer::pass)
+        return answer(client, fmt::format("error {}", to_string(CommandCode::rate_limited)), "more than 10 resets a second");
     if (!hooks_.submit(command)) return answer(client, "error internal", "too many commands at once");
     hooks_.log(LogLevel::info, fmt::format("reset of {} asked for on this machine, reason: {}", fault, reason));
     client.ticket = command.ticket;

@@ -11,6 +11,7 @@
 
 #include "bus/event.hpp"
 #include "model/command.hpp"
+#include "model/command_rate.hpp"
 #include "model/config.hpp"
 
 #include <cstdint>
@@ -67,6 +68,7 @@ private:
     Fd listener_;
     EventHandle on_client_;
     std::list<Client> clients_;
+    CommandRate rate_;  // of resets: each is an event
     std::uint64_t last_ticket_;
 };
 

@@ -41,6 +41,7 @@ void make_harmless(Verdict& v, std::string_view broken)
     v.ready = v.may_fall_silent = v.fall_silent = false;
     v.ask_against = v.override_soc = Direction::none;
     v.contactors.power_allowed = false;
+    v.contactors.coils = Coils{};
     // Who only watches, or was told to be mute, commands nothing now either.
     if (!v.mute_battery) v.contactors.order = ContactorOrder::open;
     v.broken = broken;

@@ -158,6 +158,24 @@ TEST_CASE("garbage is answered with an error and reaches nobody")
     CHECK(ask_control(server.path, "status").ok);
 }
 
+TEST_CASE("a flood of requests: status is always answered, of resets a hundred in ten seconds reach the gateway")
+{
+    // SAFE-193
+    const Folder folder;
+    Server server{folder.file("control")};
+    int passed = 0, refused = 0;
+    const auto began = std::chrono::steady_clock::now();
+    for (int i = 0; i < 300; ++i) {
+        const ControlAnswer a = ask_control(server.path, "reset\tCELL_HIGH_CRIT\tagain and again");
+        passed += a.ok ? 1 : 0;
+        refused += !a.ok && a.text == "more than 10 resets a second\n" ? 1 : 0;
+        if (i % 10 == 0) CHECK(ask_control(server.path, "status").ok);
+    }
+    CHECK(passed >= 100);
+    CHECK(passed <= 100 * (1 + (std::chrono::steady_clock::now() - began) / 10s));
+    CHECK(passed + refused == 300);
+}
+
 TEST_CASE("clients that send nothing, trickle, never read or are too many hold up nobody and are put out")
 {
     const Folder folder;

@@ -122,6 +122,24 @@ TEST_CASE("a disk that hangs hides a fault for a second, not longer; one that re
     CHECK(half.shows("F0003", 500ms));
 }
 
+TEST_CASE("another file that cannot be written holds up no latch")
+{
+    // SAFE-044
+    const Folder folder;
+    std::filesystem::create_directories(folder.file("state/events.jsonl.new"));
+    Half half{folder};
+    Event e;
+    e.number = 1;
+    e.type = EventType::fault_set;
+    e.fault.level = FaultClass::block;
+    REQUIRE(half.channels.events.push(e));
+    half.channels.outside.ring();
+    std::this_thread::sleep_for(300ms);  // tried, refused, and to be tried again in ten seconds
+    half.tell("F0001");
+    CHECK(half.shows("F0001", 500ms));
+    CHECK(folder.read("state/latches").find("F0001") != std::string::npos);
+}
+
 TEST_CASE("status for programs is one line of JSON, STATE and ALARMS as on the broker")
 {
     // SAFE-045

@@ -212,3 +212,36 @@ TEST_CASE("a value that is not possible is never believed, however often it come
     house.run(2s);
     REQUIRE(house.times_set(FaultId::cell_high_curve) == 0);
 }
+
+TEST_CASE("a spread of cells: a suspect value reduces the limits, and no fault begins or ends by it")
+{
+    // SAFE-026, SAFE-063
+    House spike = believing_nothing();
+    spike.cell_min = 2790_mV;  // 0.51 V below the last, and 0.52 V below the highest
+    spike.step();
+    REQUIRE(spike.charge() == 5_kW);  // of what a spread leaves
+    REQUIRE(spike.discharge() == 0_W);
+    REQUIRE(spike.verdict().charge.by() == Cause::deviation);
+    for (int i = 0; i < 1200; ++i) {  // never three alike, for longer than any delay of a spread
+        spike.cell_min = i % 3 == 2 ? 3300_mV : 2790_mV;
+        spike.step();
+    }
+    for (const FaultId id : {FaultId::cell_dev_crit, FaultId::cell_low}) REQUIRE(spike.times_set(id) == 0);
+
+    House wide = believing_nothing();
+    wide.cell_max = 3350_mV;
+    wide.cell_min = 2840_mV;
+    wide.run(15s);
+    REQUIRE(wide.has(FaultId::cell_dev, FaultClass::block));
+    // Close together again, but for a single value now and then that says otherwise: nobody knows.
+    for (int i = 0; i < 900; ++i) {
+        wide.cell_min = i % 3 == 2 ? 2840_mV : 3345_mV;
+        wide.step();
+    }
+    REQUIRE(wide.has(FaultId::cell_dev, FaultClass::block));
+    wide.cell_min = 3345_mV;
+    wide.run(59s);
+    REQUIRE(wide.has(FaultId::cell_dev, FaultClass::block));
+    wide.run(2s);
+    REQUIRE_FALSE(wide.has(FaultId::cell_dev, FaultClass::block));
+}

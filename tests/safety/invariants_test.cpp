@@ -102,6 +102,7 @@ TEST_CASE("a judge that contradicts itself gives a last verdict: nothing granted
         REQUIRE(v.worst == FaultClass::emergency);
         REQUIRE(v.contactors.order == ContactorOrder::open);
         REQUIRE_FALSE(v.contactors.power_allowed);
+        REQUIRE(v.contactors.coils == Coils{});
         REQUIRE_FALSE(v.ready);
     };
     harmless();
