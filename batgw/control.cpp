@@ -41,7 +41,7 @@ bool failed(int error)
     return false;
 }
 
-bool printable(std::string_view text)
+bool plain(std::string_view text)
 {
     return std::all_of(text.begin(), text.end(), [](char c) { return c >= ' ' && c <= '~'; });
 }
@@ -174,7 +174,7 @@ void Control::reset(Client& client, std::string_view arguments)
     const std::string_view fault = arguments.substr(0, tab);
     const std::string_view reason = tab == std::string_view::npos ? std::string_view{} : arguments.substr(tab + 1);
     Command command;
-    if (fault.empty() || !printable(fault) || !printable(reason) || fault.size() > 64)
+    if (fault.empty() || !plain(fault) || !plain(reason) || fault.size() > 64)
         return answer(client, "error bad_payload", "a fault's name is 1 to 64, a reason printable characters");
     command.kind = CommandKind::reset;
     command.fault.assign(fault);

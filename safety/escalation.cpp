@@ -6,7 +6,7 @@
 namespace batgw {
 namespace {
 
-bool same(const ActiveFault& a, const ActiveFault& b)
+bool same_cause(const ActiveFault& a, const ActiveFault& b)
 {
     return a.id == b.id && a.device == b.device && a.device_number == b.device_number && a.detail == b.detail;
 }
@@ -59,7 +59,8 @@ std::size_t Escalation::History::within(Duration window, Instant now) const
 
 Escalation::History& Escalation::history(const ActiveFault& fault)
 {
-    const auto found = std::find_if(histories_.begin(), histories_.end(), [&](const History& h) { return same(h.fault, fault); });
+    const auto found =
+        std::find_if(histories_.begin(), histories_.end(), [&](const History& h) { return same_cause(h.fault, fault); });
     if (found != histories_.end()) return *found;
     History fresh;
     fresh.fault = fault;

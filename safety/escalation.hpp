@@ -24,8 +24,9 @@ public:
     // Before settle(): reports what came too often. A TRIP once, as it latches; a warning for as long as it is so.
     void report(FaultTable& faults, const SafetyConfig::Escalation& rule, Instant now);
 
-    static constexpr std::size_t most = 20;     // bound of escalation.count
-    static constexpr std::size_t watched = 32;  // faults at a time; the one that is quiet for longest makes room
+    static constexpr std::size_t most = 20;  // bound of escalation.count
+    static constexpr std::size_t watched =
+        64;  // more than are ever listed at a time; the one that is quiet for longest makes room
 
 private:
     struct History {
