@@ -4,6 +4,7 @@
 #include "safety/judge.hpp"
 
 #include <algorithm>
+#include <string_view>
 
 namespace batgw {
 namespace {
@@ -186,7 +187,10 @@ void Judge::watch_inverter(const Round& r)
 // An inverter that goes on although it was told to stop (SAFE-113).
 void Judge::stop_inverter(const StopMethods::Input& in, Instant now)
 {
+    const bool was_silent = stop_methods_.result().silent;
     const StopMethods::Result& methods = stop_methods_.update(in, config_.inverter_link, config_.hold, now);
+    const auto words = [](bool silent) { return silent ? std::string_view{"silence"} : std::string_view{"zero limits"}; };
+    if (methods.silent != was_silent) note(EventType::link, "inverter", now, words(was_silent), words(methods.silent));
     for (const Direction direction : {Direction::charge, Direction::discharge}) {
         if (!covers(methods.part, direction)) continue;
         ActiveFault f = condition(FaultId::inverter_ignores_limits, FaultClass::trip, Direction::both, Device::inverter);

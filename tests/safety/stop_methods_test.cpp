@@ -147,6 +147,13 @@ TEST_CASE("silence ends when no current has flowed for the hold, and begins with
     REQUIRE_FALSE(house.verdict().fall_silent);
     house.run(2s);
     REQUIRE(house.verdict().fall_silent);
+    int began = 0, ended = 0;
+    house.judge().events_since(0, [&](const Event& e) {
+        began += e.type == EventType::link && e.to.view() == "silence" ? 1 : 0;
+        ended += e.type == EventType::link && e.from.view() == "silence" ? 1 : 0;
+    });
+    REQUIRE(began == 2);
+    REQUIRE(ended == 1);
     // Of a pack that tells no current any more nobody knows that it has stopped.
     house.silent = {SignalId::current};
     house.run(120s);
