@@ -153,6 +153,13 @@ int run_command_line(int argc, char** argv)
     auto* replay_command = app.add_subcommand("replay", "recorded traffic through the configured gateway; nothing is sent");
     add(*replay_command, replay, replay_given);
 
+    RunOptions off;
+    std::vector<std::string> off_given;
+    auto* off_command = app.add_subcommand(
+        "outputs-off", "GPIO outputs inactive, then exit; for after a gateway that was killed (contactors.mode gpio)");
+    off_command->add_option("-f", off.file, "configuration file")->capture_default_str()->type_name("FILE");
+    add_definitions(*off_command, off_given);
+
     LayoutOptions layout;
     auto* layout_command = app.add_subcommand("layout", "frames, signals and options of a protocol, as declared");
     layout_command->add_option("PROTOCOL", layout.protocol, "as `batgw list` prints it");
@@ -167,6 +174,7 @@ int run_command_line(int argc, char** argv)
         run.definitions = definitions_of(given);
         replay.definitions = definitions_of(replay_given);
         status.definitions = reset.control.definitions = definitions_of(control_given);
+        off.definitions = definitions_of(off_given);
     } catch (const CLI::ParseError& e) {
         return app.exit(e) == 0 ? 0 : 2;
     }
@@ -177,6 +185,7 @@ int run_command_line(int argc, char** argv)
     if (list_command->parsed()) return list_drivers(list);
     if (decode_command->parsed()) return decode_log(decode);
     if (replay_command->parsed()) return replay_logs(replay);
+    if (off_command->parsed()) return switch_outputs_off(off);
     if (layout_command->parsed()) return print_layout(layout);
     return check ? check_configuration(run) : run_gateway(run);
 }

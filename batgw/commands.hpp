@@ -19,6 +19,7 @@ struct RunOptions {
 };
 int check_configuration(const RunOptions& options);  // batgw -n
 int run_gateway(const RunOptions& options);          // batgw
+int switch_outputs_off(const RunOptions& options);   // batgw outputs-off (SAFE-212)
 
 struct ControlOptions {
     std::string file = "/etc/batgw.yaml";  // tells the socket

@@ -51,6 +51,17 @@ struct Gateway::BusLines final : BusLog {
     Channels& channels;
 };
 
+struct Gateway::Lines final : GpioListener {
+    Lines(Gateway& g, const GpioSpec& spec, BusLog& log) : gateway{g}, gpio{g.base_, spec, *this, log} {}
+    void on_lines(const ContactorLines& lines, Instant now) override
+    {
+        gateway.bridge_.on_lines(lines);
+        gateway.turn(now);
+    }
+    Gateway& gateway;
+    GpioLines gpio;
+};
+
 Gateway::Gateway(event_base* base, Setup setup, Channels& channels)
     : base_{base},
       setup_{std::move(setup)},
@@ -70,6 +81,12 @@ Gateway::Gateway(event_base* base, Setup setup, Channels& channels)
     }
 
     const Config& config = *setup_.config;
+    // SAFE-250 (2): outputs off before anything else is opened. Who only observes takes no line.
+    if (config.safety.contactors.mode == ContactorMode::gpio && !bridge_.observing()) {
+        lines_ = std::make_unique<Lines>(
+            *this, GpioSpec{.chip = config.gpio_chip, .lines = config.safety.contactors.gpio, .bias = config.gpio_bias}, *log_);
+        bridge_.on_lines(lines_->gpio.lines());
+    }
     const auto open = [&](Side side, BusSpec spec) {
         auto& port = ports_[static_cast<std::size_t>(side)];
         port = std::make_unique<Port>(*this, side);
@@ -105,7 +122,9 @@ void Gateway::turn(Instant now)
     // A bus may report a change while we send on it: the turn under way takes it along.
     if (turning_) return;
     turning_ = true;
+    if (lines_) bridge_.on_lines(lines_->gpio.lines_now(now));
     Instant wake = bridge_.run(now);
+    if (lines_) lines_->gpio.drive(bridge_.coils());
     for (auto& port : ports_) flush(*port, now);
     if (!bridge_.verdict().broken.empty()) give_up();
     be_ready(now);

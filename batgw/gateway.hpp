@@ -7,6 +7,7 @@
 #include "batgw/timer.hpp"
 #include "bus/bus.hpp"
 #include "bus/event.hpp"
+#include "bus/gpio.hpp"
 #include "model/config.hpp"
 
 #include <array>
@@ -47,6 +48,7 @@ public:
 private:
     struct Port;
     struct BusLines;
+    struct Lines;
 
     void turn(Instant now);  // judge, tick, send, arm the timer
     void give_up();
@@ -68,6 +70,7 @@ private:
     Timer timer_;
     std::unique_ptr<BusLines> log_;
     std::array<std::unique_ptr<Port>, 2> ports_;
+    std::unique_ptr<Lines> lines_;
     EventHandle on_timer_, on_bell_, on_term_, on_int_, on_hup_;
     std::uint64_t events_sent_ = 0;
     std::uint64_t transitions_sent_ = ~std::uint64_t{0};

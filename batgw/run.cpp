@@ -5,6 +5,7 @@
 #include "batgw/outside.hpp"
 #include "batgw/store.hpp"
 #include "battery/registry.hpp"
+#include "bus/gpio.hpp"
 #include "conf/effective.hpp"
 #include "inverter/registry.hpp"
 #include "safety/signals.hpp"
@@ -33,6 +34,18 @@ std::string start_line(const Config& config)
         config.inverter.protocol, config.inverter.interface, config.safety.observe ? ", observing only" : "");
 }
 
+// SAFE-159: an output that outlives the program keeps a contactor closed that nobody watches any more.
+std::optional<std::string> persistence_refusal(const SafetyConfig::Contactors& contactors)
+{
+    if (contactors.mode != ContactorMode::gpio) return std::nullopt;
+    const auto file = outputs_persist();
+    if (!file || (contactors.persistence_acknowledged && contactors.gpio.heartbeat)) return std::nullopt;
+    return fmt::format(
+        "contactors.mode gpio: outputs of this kernel outlive the program ({} is on). Switch that off, or wire a drop-out "
+        "relay to contactors.gpio.heartbeat and set safety.contactors.gpio_persistence_acknowledged",
+        *file);
+}
+
 }  // namespace
 
 DriverCatalogue drivers() { return {.batteries = battery_drivers(), .inverters = inverter_drivers()}; }
@@ -44,6 +57,25 @@ int check_configuration(const RunOptions& options)
     for (const std::string& w : loaded.warnings) std::fprintf(stderr, "%s\n", w.c_str());
     std::fputs(effective_yaml(*loaded.config, drivers()).c_str(), stdout);
     return 0;
+}
+
+int switch_outputs_off(const RunOptions& options)
+{
+    const Loaded loaded = load_file(options.file, drivers(), options.definitions);
+    if (!report(loaded)) return 1;
+    const Config& config = *loaded.config;
+    if (config.safety.contactors.mode != ContactorMode::gpio) {
+        std::fputs("no outputs: contactors.mode is not gpio\n", stdout);
+        return 0;
+    }
+    GpioTrouble trouble;
+    const GpioSpec spec{.chip = config.gpio_chip, .lines = config.safety.contactors.gpio, .bias = config.gpio_bias};
+    if (const auto lines = GpioRequest::open(spec, trouble)) {
+        std::fputs("outputs off\n", stdout);
+        return 0;
+    }
+    std::fprintf(stderr, "%s\n", trouble.text.c_str());
+    return 1;
 }
 
 int run_gateway(const RunOptions& options)
@@ -93,6 +125,7 @@ int run_gateway(const RunOptions& options)
     const auto* battery = drivers().battery(config->battery.protocol);
     const auto* inverter = drivers().inverter(config->inverter.protocol);
     if (const auto refusal = freshness_refusal(battery->profile)) throw std::runtime_error{*refusal};  // SAFE-021
+    if (const auto refusal = persistence_refusal(config->safety.contactors)) throw std::runtime_error{*refusal};
     Gateway gateway{base.get(),
         {.config = config,
             .battery = battery,

@@ -151,7 +151,7 @@ if(canlab_files)
 endif()
 
 # The built program on the kernel's own CAN. They take longest, so they start first.
-foreach(kind vcan hw2 slcan busoff)
+foreach(kind vcan hw2 slcan busoff gpio)
   file(GLOB suites CONFIGURE_DEPENDS tests/canlab/suite_${kind}_*)
   foreach(suite IN LISTS suites)
     get_filename_component(what ${suite} NAME)

@@ -39,6 +39,15 @@ std::optional<Complaint> check_interface(std::string_view text)
         "usb:1a86:7523, or virtual:NAME"};
 }
 
+std::optional<Complaint> check_gpio_chip(std::string_view text)
+{
+    const bool good =
+        !text.empty() && text.size() <= 63 && std::all_of(text.begin(), text.end(), [](char c) { return c > ' ' && c <= '~'; });
+    if (good) return std::nullopt;
+    return Complaint{fmt::format("'{}' does not name a GPIO chip", text),
+        "gpiochip0, /dev/gpiochip0 or the chip's label, up to 63 characters"};
+}
+
 std::optional<Complaint> check_topic(std::string_view text)
 {
     const bool good = !text.empty() && text.size() <= 64 && only(text, "_/-") && !text.starts_with('/') && !text.ends_with('/') &&

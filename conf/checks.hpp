@@ -6,6 +6,7 @@
 namespace batgw {
 
 std::optional<Complaint> check_interface(std::string_view text);
+std::optional<Complaint> check_gpio_chip(std::string_view text);
 std::optional<Complaint> check_topic(std::string_view text);
 std::optional<Complaint> check_host(std::string_view text);
 std::optional<Complaint> check_path(std::string_view text);  // absolute

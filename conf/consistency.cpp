@@ -6,6 +6,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
 #include <initializer_list>
 
 namespace batgw {
@@ -200,8 +201,63 @@ void check_other_safety(Checker& c, const SafetyConfig& s)
         "leaves nothing between empty and full", "min_pct + hysteresis_low_pct < max_pct - hysteresis_high_pct");
 }
 
+constexpr std::array<std::string_view, 10> gpio_line_keys{"contactors.gpio.positive", "contactors.gpio.precharge",
+    "contactors.gpio.negative", "contactors.gpio.economiser", "contactors.gpio.heartbeat", "contactors.gpio.negative_feedback",
+    "contactors.gpio.precharge_feedback", "contactors.gpio.positive_feedback", "contactors.gpio.interlock",
+    "contactors.gpio.emergency_stop"};
+
+void check_gpio_lines(Checker& c, const Draft& d)
+{
+    const auto line = [&](std::string_view key) {
+        const KeyValue v = find_key(key)->get(d.config);
+        const auto* n = std::get_if<std::int64_t>(&v);
+        return n != nullptr ? std::optional{*n} : std::nullopt;
+    };
+    c.require(!d.config.gpio_chip.empty() || d.is_bad("contactors.gpio.chip"), {"contactors.mode"},
+        "gpio needs contactors.gpio.chip", "gpiochip0, /dev/gpiochip0 or the chip's label");
+    for (std::size_t i = 0; i < 3; ++i)
+        c.require(line(gpio_line_keys[i]) || d.is_bad(gpio_line_keys[i]), {"contactors.mode"},
+            fmt::format("gpio needs {}", gpio_line_keys[i]), "lines for negative, precharge and positive");
+    for (std::size_t i = 0; i < gpio_line_keys.size(); ++i) {
+        const bool wired = line(gpio_line_keys[i]).has_value();
+        const bool low = ((d.config.safety.contactors.gpio.active_low >> i) & 1U) != 0;
+        c.require(wired || !low, {"contactors.gpio.active_low"}, fmt::format("{} is not wired", last_part(gpio_line_keys[i])),
+            "lines that are written");
+        for (std::size_t j = 0; j < i; ++j)
+            c.require(!wired || line(gpio_line_keys[i]) != line(gpio_line_keys[j]), {gpio_line_keys[j], gpio_line_keys[i]},
+                fmt::format("line {} is used for {} and {}", line(gpio_line_keys[i]).value_or(0), last_part(gpio_line_keys[j]),
+                    last_part(gpio_line_keys[i])),
+                "each line once");
+    }
+}
+
+// Contactors whose coils hang on lines of ours.
+void check_gpio(Checker& c, const Draft& d)
+{
+    const auto& contactors = d.config.safety.contactors;
+    const auto& p = contactors.precharge;
+    if (contactors.mode != ContactorMode::gpio) return;
+    c.require(!p.timer || p.time, {"safety.contactors.precharge.mode"}, "timer needs precharge.time_s",
+        "a time of at least five time constants");
+    c.require(d.battery == nullptr || d.battery->profile.contactor_mode != ContactorMode::bms_command, {"contactors.mode"},
+        "this battery has contactors of its own, and wants to be asked", "bms_command, none");
+    check_gpio_lines(c, d);
+    const Duration longest = contactors.negative_time + (p.timer ? p.time.value_or(p.max) : p.max) + contactors.overlap;
+    c.require(longest <= contactors.close_total,
+        {"safety.contactors.close_total_s", "safety.contactors.negative_ms", "safety.contactors.precharge.max_s",
+            "safety.contactors.precharge.time_s", "safety.contactors.overlap_ms"},
+        "leaves no time to close", "negative_ms + precharge + overlap_ms <= close_total_s");
+    c.require(p.min + p.hold < p.max,
+        {"safety.contactors.precharge.min_ms", "safety.contactors.precharge.hold_ms", "safety.contactors.precharge.max_s"},
+        "leaves no time to precharge", "min_ms + hold_ms < max_s");
+    c.require(!contactors.persistence_acknowledged || contactors.gpio.heartbeat,
+        {"safety.contactors.gpio_persistence_acknowledged", "contactors.gpio.heartbeat"},
+        "needs a heartbeat output with a drop-out relay", "contactors.gpio.heartbeat");
+}
+
 void check_contactors(Checker& c, const Draft& d)
 {
+    check_gpio(c, d);
     const auto& contactors = d.config.safety.contactors;
     const bool commands = d.battery != nullptr &&
         (d.battery->profile.contactor_mode == ContactorMode::bms_command || d.battery->profile.commands_contactors);

@@ -196,6 +196,14 @@ std::vector<std::string> switched_off(const Config& config, const DriverCatalogu
     add(s.inverter_link.black_start, "waiting for an inverter before closing (safety.inverter_link.black_start)");
     add(battery != nullptr && battery->profile.contactor_mode != ContactorMode::none && s.contactors.mode == ContactorMode::none,
         "every opening of the contactors: contactors.mode none");
+    if (s.contactors.mode == ContactorMode::gpio) {
+        const auto& g = s.contactors.gpio;
+        add(!g.negative_feedback || !g.positive_feedback, "proof by its auxiliary contact that each contactor moved: not wired");
+        add(!g.interlock, "opening when the interlock opens: not wired (contactors.gpio.interlock)");
+        add(!g.emergency_stop, "opening on the emergency stop: not wired (contactors.gpio.emergency_stop)");
+        add(!g.heartbeat, "opening when the program hangs: no heartbeat output (contactors.gpio.heartbeat)");
+        add(s.contactors.precharge.timer, "look whether precharging worked (safety.contactors.precharge.mode)");
+    }
     add(config.mqtt && config.mqtt->tls.on && !config.mqtt->tls.verify,
         "proof that the broker is the right one (mqtt.tls.verify)");
     return off;

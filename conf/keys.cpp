@@ -196,7 +196,11 @@ constexpr Key later(std::string_view name, std::string_view default_text, std::s
 
 constexpr std::array<std::string_view, 3> chemistries{"lfp", "nmc", "custom"};
 constexpr std::array<std::string_view, 3> contactor_modes{"none", "bms_command", "gpio"};
-constexpr std::array<std::string_view, 1> contactor_modes_later{"gpio"};
+constexpr std::array<std::string_view, 2> precharge_modes{"voltage", "timer"};
+constexpr std::array<std::string_view, 4> biases{"as_is", "off", "pull_up", "pull_down"};
+// In the order of the bits of `active_low`.
+constexpr std::array<std::string_view, 10> gpio_lines{"positive", "precharge", "negative", "economiser", "heartbeat",
+    "negative_feedback", "precharge_feedback", "positive_feedback", "interlock", "emergency_stop"};
 constexpr std::array<std::string_view, 2> closings{"manual", "automatic"};
 constexpr std::array<std::string_view, 2> run_modes{"run", "observe"};
 constexpr std::array<std::string_view, 2> exits{"leave", "open"};
@@ -270,6 +274,25 @@ constexpr Key deviation_derate_key()
     return k.limit(Looser::profile_max);
 }
 
+constexpr Key active_low_key()
+{
+    Key k{.name = "contactors.gpio.active_low", .kind = KeyKind::choices, .help = "lines that are active at low level"};
+    k.choices = gpio_lines;
+    k.get = [](const Config& c) -> KeyValue {
+        std::vector<std::string> names;
+        for (std::size_t i = 0; i < gpio_lines.size(); ++i)
+            if (((c.safety.contactors.gpio.active_low >> i) & 1U) != 0) names.emplace_back(gpio_lines[i]);
+        return names;
+    };
+    k.set = [](Config& c, const KeyValue& v) {
+        unsigned bits = 0;
+        for (const std::string& name : std::get<std::vector<std::string>>(v))
+            bits |= 1U << (std::find(gpio_lines.begin(), gpio_lines.end(), name) - gpio_lines.begin());
+        c.safety.contactors.gpio.active_low = bits;
+    };
+    return k.needs_restart();
+}
+
 constexpr auto cell_v = BoundKind::cell;
 constexpr auto pmax = Looser::profile_max;
 constexpr auto pmin = Looser::profile_min;
@@ -296,9 +319,22 @@ constexpr Key table[] = {
     bit_rate("inverter.bitrate", BATGW_FIELD(inverter.bitrate)),
     options("inverter.options"),
 
-    choice<contactor_modes>("contactors.mode", BATGW_FIELD(safety.contactors.mode), "bms_command: asked of the pack; none: not ours").not_yet(contactor_modes_later).otherwise("the battery's own").needs_restart(),
+    choice<contactor_modes>("contactors.mode", BATGW_FIELD(safety.contactors.mode), "bms_command: asked of the pack; gpio: coils on lines of ours; none: not ours").otherwise("the battery's own").needs_restart(),
     choice<closings>("contactors.close", BATGW_FIELD(safety.contactors.close_automatically), "manual: only on the command `contactor`"),
-    later("contactors.gpio", "{}", "chip, lines, polarity, feedback"),
+    text("contactors.gpio.chip", BATGW_FIELD(gpio_chip), check_gpio_chip, "gpiochip0, /dev/gpiochip0 or the chip's label", "the chip that has the lines").otherwise("must be written with mode gpio").needs_restart(),
+    number("contactors.gpio.negative", 0, 1023, BATGW_FIELD(safety.contactors.gpio.negative), "output: coil of the negative main contactor; the line's offset on the chip").otherwise("must be written with mode gpio").needs_restart(),
+    number("contactors.gpio.precharge", 0, 1023, BATGW_FIELD(safety.contactors.gpio.precharge), "output: coil of the precharge relay, likewise").otherwise("must be written with mode gpio").needs_restart(),
+    number("contactors.gpio.positive", 0, 1023, BATGW_FIELD(safety.contactors.gpio.positive), "output: coil of the positive main contactor, likewise").otherwise("must be written with mode gpio").needs_restart(),
+    number("contactors.gpio.economiser", 0, 1023, BATGW_FIELD(safety.contactors.gpio.economiser), "output: active while the closed mains may be held with less power").otherwise("not wired").needs_restart(),
+    number("contactors.gpio.heartbeat", 0, 1023, BATGW_FIELD(safety.contactors.gpio.heartbeat), "output: toggles while the gateway is well, for a drop-out relay in the supply of the coils").otherwise("not wired").needs_restart(),
+    number("contactors.gpio.negative_feedback", 0, 1023, BATGW_FIELD(safety.contactors.gpio.negative_feedback), "input: auxiliary contact, active while the negative main contactor is closed").otherwise("not wired").needs_restart(),
+    number("contactors.gpio.precharge_feedback", 0, 1023, BATGW_FIELD(safety.contactors.gpio.precharge_feedback), "input: auxiliary contact of the precharge relay, likewise").otherwise("not wired").needs_restart(),
+    number("contactors.gpio.positive_feedback", 0, 1023, BATGW_FIELD(safety.contactors.gpio.positive_feedback), "input: auxiliary contact of the positive main contactor, likewise").otherwise("not wired").needs_restart(),
+    number("contactors.gpio.interlock", 0, 1023, BATGW_FIELD(safety.contactors.gpio.interlock), "input: active while the interlock loop is closed").otherwise("not wired").needs_restart(),
+    number("contactors.gpio.emergency_stop", 0, 1023, BATGW_FIELD(safety.contactors.gpio.emergency_stop), "input: active while the emergency stop is released").otherwise("not wired").needs_restart(),
+    active_low_key(),
+    choice<biases>("contactors.gpio.bias", BATGW_FIELD(gpio_bias), "pull of the inputs, where the chip has one").needs_restart(),
+    boolean("contactors.gpio.inverter_feeds_link", BATGW_FIELD(safety.contactors.inverter_feeds_link), "the inverter may hold its DC side up by itself").needs_restart(),
 
     choice<run_modes>("safety.mode", BATGW_FIELD(safety.observe), "observe: evaluates and publishes everything, sends nothing").needs_restart(),
     number("safety.tick_ms", 10, 100, BATGW_FIELD(safety.tick), "between two evaluations without news"),
@@ -387,38 +423,38 @@ constexpr Key table[] = {
     later("safety.parallel.open_s", "10", "likewise"),
     number("safety.contactors.boot_inhibit_s", 0, 60, BATGW_FIELD(safety.contactors.boot_inhibit), "no closing so soon after the start"),
     number("safety.contactors.valid_s", 1, 60, BATGW_FIELD(safety.contactors.valid), "how long every guard must hold before closing"),
-    later("safety.contactors.negative_ms", "500", "between negative contactor and precharge"),
-    later("safety.contactors.precharge.mode", "voltage", "what ends precharging"),
-    later("safety.contactors.precharge.time_s", "unset", "for mode timer"),
-    later("safety.contactors.precharge.match_pct", "3", "voltage match"),
-    later("safety.contactors.precharge.match_min_v", "3", "voltage match, at least"),
-    later("safety.contactors.precharge.match_max_v", "15", "voltage match, at most"),
-    later("safety.contactors.precharge.hold_ms", "100", "for so long"),
-    later("safety.contactors.precharge.min_ms", "200", "shortest precharge"),
-    later("safety.contactors.precharge.max_s", "5", "longest precharge"),
+    number("safety.contactors.negative_ms", 100, 2000, BATGW_FIELD(safety.contactors.negative_time), "gpio: between negative contactor and precharge").needs_restart(),
+    choice<precharge_modes>("safety.contactors.precharge.mode", BATGW_FIELD(safety.contactors.precharge.timer), "gpio: what ends precharging; timer: nobody looks whether it worked").needs_restart(),
+    number("safety.contactors.precharge.time_s", 0.1, 10, BATGW_FIELD(safety.contactors.precharge.time), "gpio: for mode timer, at least five time constants").otherwise("must be written with mode timer").needs_restart(),
+    number("safety.contactors.precharge.match_pct", 1, 10, BATGW_FIELD(safety.contactors.precharge.match), "gpio: how far link and pack may be apart, of the pack's voltage").needs_restart(),
+    number("safety.contactors.precharge.match_min_v", 1, 3, BATGW_FIELD(safety.contactors.precharge.match_min), "gpio: likewise, at least").needs_restart(),
+    number("safety.contactors.precharge.match_max_v", 3, 30, BATGW_FIELD(safety.contactors.precharge.match_max), "gpio: likewise, at most").needs_restart(),
+    number("safety.contactors.precharge.hold_ms", 100, 2000, BATGW_FIELD(safety.contactors.precharge.hold), "gpio: for so long").needs_restart(),
+    number("safety.contactors.precharge.min_ms", 200, 2000, BATGW_FIELD(safety.contactors.precharge.min), "gpio: shortest precharge").needs_restart(),
+    number("safety.contactors.precharge.max_s", 0.5, 15, BATGW_FIELD(safety.contactors.precharge.max), "gpio: longest precharge").needs_restart(),
     number("safety.contactors.precharge.attempts", 1, 5, BATGW_FIELD(safety.contactors.attempts), "failed closings before the contactors are locked out").limit(Looser::own_profile_max).needs_restart(),
     number("safety.contactors.precharge.window_s", 600, 86'400, BATGW_FIELD(safety.contactors.attempts_window), "within this time").limit(pmin).needs_restart(),
     number("safety.contactors.precharge.cooldown_s", 10, 600, BATGW_FIELD(safety.contactors.cooldown), "wait after a failed closing").limit(Looser::own_profile_min).needs_restart(),
-    later("safety.contactors.overlap_ms", "1000", "of precharge and positive contactor"),
+    number("safety.contactors.overlap_ms", 100, 5000, BATGW_FIELD(safety.contactors.overlap), "gpio: precharge relay and positive contactor together").needs_restart(),
     number("safety.contactors.close_total_s", 2, 15, BATGW_FIELD(safety.contactors.close_total), "longest closing").limit(pmax),
     number("safety.contactors.open.current_a", 0.5, 10, BATGW_FIELD(safety.contactors.open_current), "current below which contactors may open"),
     number("safety.contactors.open.stable_ms", 50, 5000, BATGW_FIELD(safety.contactors.open_stable), "for so long").limit(pmin),
     number("safety.contactors.open.max_wait_s", 1, 30, BATGW_FIELD(safety.contactors.open_max_wait), "longest wait for it"),
     number("safety.contactors.open.min_wait_s", 0, 30, BATGW_FIELD(safety.contactors.open_min_wait), "shortest wait, for batteries that want one").limit(pmin),
     number("safety.contactors.open.fuse_wait_s", 0, 3, BATGW_FIELD(safety.contactors.fuse_wait), "longer, above the breaking current"),
-    later("safety.contactors.open.negative_delay_ms", "100", "between the two contactors"),
+    number("safety.contactors.open.negative_delay_ms", 50, 1000, BATGW_FIELD(safety.contactors.negative_delay), "gpio: positive contactor opens so much earlier than the negative one").needs_restart(),
     number("safety.contactors.break_current_a", 0.5, 5000, BATGW_FIELD(safety.contactors.break_current), "what the contactors can break").or_word("unknown"),
-    later("safety.contactors.feedback_ms", "200", "of auxiliary contacts"),
-    later("safety.contactors.interlock_ms", "200", "of the interlock"),
-    later("safety.contactors.emergency_stop_ms", "50", "of the emergency stop"),
-    later("safety.contactors.weld.decay_pct", "10", "weld detection"),
-    later("safety.contactors.weld.decay_s", "60", "weld detection"),
-    later("safety.contactors.weld.current_a", "2", "weld detection"),
+    number("safety.contactors.feedback_ms", 50, 1000, BATGW_FIELD(safety.contactors.feedback), "gpio: how long an auxiliary contact may say otherwise").needs_restart(),
+    number("safety.contactors.interlock_ms", 50, 1000, BATGW_FIELD(safety.contactors.interlock), "gpio: how long the interlock may be open").needs_restart(),
+    number("safety.contactors.emergency_stop_ms", 0, 500, BATGW_FIELD(safety.contactors.emergency_stop), "gpio: how long the emergency stop must be pressed").needs_restart(),
+    number("safety.contactors.weld.decay_pct", 10, 50, BATGW_FIELD(safety.contactors.weld.decay), "gpio: so far below the pack the link must fall after opening, without auxiliary contacts").needs_restart(),
+    number("safety.contactors.weld.decay_s", 10, 600, BATGW_FIELD(safety.contactors.weld.decay_time), "gpio: within this time").needs_restart(),
+    number("safety.contactors.weld.current_a", 0.5, 2, BATGW_FIELD(safety.contactors.weld.current), "gpio: more through open contactors is a weld").needs_restart(),
     number("safety.contactors.cycles.per_hour", 1, 6, BATGW_FIELD(safety.contactors.cycles_per_hour), "automatic closings").limit(pmax),
     number("safety.contactors.cycles.per_day", 1, 20, BATGW_FIELD(safety.contactors.cycles_per_day), "automatic closings").limit(pmax),
     boolean("safety.contactors.auto_reclose", BATGW_FIELD(safety.contactors.auto_reclose), "close again by itself after a loss of communication"),
     choice<exits>("safety.contactors.on_exit", BATGW_FIELD(safety.contactors.open_on_exit), "leave: only in mode bms_command"),
-    later("safety.contactors.gpio_persistence_acknowledged", "false", "outputs that outlive the process"),
+    boolean("safety.contactors.gpio_persistence_acknowledged", BATGW_FIELD(safety.contactors.persistence_acknowledged), "gpio: outputs outlive the program, and the heartbeat relay takes care of it").needs_restart(),
     number("safety.inverter_link.lost_s", 5, 600, BATGW_FIELD(safety.inverter_link.lost), "silence after which the inverter counts as lost"),
     number("safety.inverter_link.lost_open_after_s", 0, 3600, BATGW_FIELD(safety.inverter_link.lost_open_after), "then contactors open; never with black start").or_word("never"),
     boolean("safety.inverter_link.black_start", BATGW_FIELD(safety.inverter_link.black_start), "close without an inverter on the bus"),
@@ -428,7 +464,7 @@ constexpr Key table[] = {
     number("safety.process.stall_block_ms", 500, 5000, BATGW_FIELD(safety.process.stall_block), "gap between two evaluations: no power"),
     number("safety.process.crash_loop.count", 2, 20, BATGW_FIELD(safety.process.crash_loop.count), "more unclean starts than this ..."),
     number("safety.process.crash_loop.window_s", 60, 3600, BATGW_FIELD(safety.process.crash_loop.window), "... within this time are a trip"),
-    later("safety.process.heartbeat_hz", "10", "of the heartbeat output"),
+    number("safety.process.heartbeat_hz", 5, 20, BATGW_FIELD(safety.contactors.heartbeat_hz), "gpio: the heartbeat output changes so many times a second").needs_restart(),
     later("safety.process.realtime", "false", "locked memory and a real-time priority"),
     choice<verifications>("safety.process.require_verification", BATGW_FIELD(safety.process.require_verification), "drivers tried less than this only observe").needs_restart(),
 
@@ -512,6 +548,7 @@ std::vector<std::string_view> names_in(std::string_view section)
 
 bool has(const Config& config, const Key& key)
 {
+    if (key.name.starts_with("contactors.gpio.")) return config.safety.contactors.mode == ContactorMode::gpio;
     if (key.name.starts_with("mqtt.tls.")) return config.mqtt && config.mqtt->tls.on;
     return !key.name.starts_with("mqtt.") || config.mqtt.has_value();
 }

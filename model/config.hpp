@@ -170,6 +170,10 @@ struct SafetyConfig {
         struct Gpio {  // offsets of the lines on their chip; empty: not wired
             std::optional<unsigned> negative, precharge, positive, economiser, heartbeat;
             std::optional<unsigned> negative_feedback, precharge_feedback, positive_feedback, interlock, emergency_stop;
+            // Bits of those that are active at low level: the outputs positive, precharge, negative, economiser, heartbeat, then
+            // the inputs in the order above.
+            unsigned active_low = 0;
+            static constexpr unsigned first_output = 0, first_input = 5;
         } gpio;
         Duration negative_time = 500ms, overlap = 1000ms, negative_delay = 100ms;
         struct Precharge {
@@ -210,6 +214,9 @@ struct SafetyConfig {
     } process;
 };
 
+// Of GPIO inputs.
+enum class GpioBias : std::uint8_t { as_is, off, pull_up, pull_down };
+
 struct TlsConfig {
     bool on = false;
     std::string ca, cert, key, server_name, psk_identity, psk_file, ciphers;
@@ -248,6 +255,8 @@ struct Config {
     InverterConfig inverter;
     SafetyConfig safety;  // chemistry, then driver profile, then the file
     std::optional<MqttConfig> mqtt;
+    std::string gpio_chip;  // of contactors.mode gpio: name, path or label
+    GpioBias gpio_bias = GpioBias::as_is;
     LogLevel log_level = LogLevel::info;
     std::string state_directory = "/var/lib/batgw";
     std::string control_socket = "/run/batgw/control";

@@ -131,7 +131,7 @@ void GpioContactors::advance_closing(Instant now)
         case Precharge::Result::done: go(Step::overlap, now); break;
         case Precharge::Result::failed: fail(precharge_.problem(), now); break;
         }
-    } else if (step_ == Step::overlap && elapsed >= rules_.overlap && doubt_ == Duration{}) {
+    } else if (step_ == Step::overlap && elapsed >= rules_.overlap && agree(now)) {
         go(Step::closed, now);
     }
 }

@@ -329,6 +329,7 @@ OpenCause Judge::open_causes(const Round& r, const FaultEffect& effect) const
     if (effect.worst >= FaultClass::trip) causes |= OpenCause::trip;
     if (effect.worst >= FaultClass::emergency) causes |= OpenCause::emergency;
     if (r.battery_bus.open || r.in.battery_bus.second_sender) causes |= OpenCause::foreign_sender;
+    if (beat_lost_) causes |= OpenCause::fault;
     return causes;
 }
 
@@ -412,18 +413,27 @@ void Judge::look_at_lines(const Round& r)
     for (const ActiveFault& f : gpio_.faults()) faults_.report(f, f.level == FaultClass::block ? config_.hold : Duration{});
 }
 
-// SAFE-213.
+// SAFE-213. A heartbeat that was interrupted does not come back before every coil is off: it would close, without precharge,
+// contactors that the relay has opened.
 void Judge::beat(Round& r)
 {
+    if (!config_.contactors.gpio.heartbeat) return;
+    Coils& coils = r.contactors.verdict.coils;
+    if (!coils.any_main())
+        beat_lost_ = false;
+    else if (r.now - beat_at_ > beat_gap)
+        beat_lost_ = true;
     const ContactorState state = r.contactors.verdict.state;
     const bool dead = state == ContactorState::emergency || state == ContactorState::lockout || stall_ == FaultClass::block ||
         faults_.preview(r.now).worst >= FaultClass::emergency || verdict_.stopped;
     const bool held = r.in.lines != nullptr && r.in.lines->held;
-    if (dead || !held || !config_.contactors.gpio.heartbeat)
+    if (dead || beat_lost_ || !held) {
         beat_level_ = false;
-    else if (beat_.due(r.now))
+    } else if (beat_.due(r.now)) {
         beat_level_ = !beat_level_;
-    r.contactors.verdict.coils.heartbeat = beat_level_;
+        beat_at_ = r.now;
+    }
+    coils.heartbeat = beat_level_;
 }
 
 Instant Judge::next_evaluation() const

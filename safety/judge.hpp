@@ -121,6 +121,7 @@ public:
 
     static constexpr std::size_t event_capacity = 256;  // SAFE-047
     static constexpr Duration stall_over = 5s;
+    static constexpr Duration beat_gap = 1s;          // SAFE-213: what a drop-out relay must bear
     static constexpr Duration contactor_tick = 10ms;  // SAFE-140
     static constexpr Duration link_age = 1s;          // SAFE-021, class ceiling: of an inverter nobody knows the period of
     // SAFE-217: 25 s, less the time until the next evaluation.
@@ -229,6 +230,8 @@ private:
     GpioContactors gpio_;
     Every beat_;
     bool beat_level_ = false;
+    Instant beat_at_{};
+    bool beat_lost_ = false;  // with coils energised: the drop-out relay may have opened what we hold closed
     Ramps charge_ramps_, discharge_ramps_;
 
     bool judged_ = false;

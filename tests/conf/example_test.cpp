@@ -118,7 +118,7 @@ TEST_CASE("the annotated example loads with every key uncommented, and changes n
     Config all = loaded(uncommented(read_file(example_file)));
     REQUIRE(all.mqtt.has_value());
     const std::vector<std::string> without_default{"mqtt", "battery.bitrate", "battery.cells", "battery.capacity_wh",
-        "battery.voltage_min_v", "battery.voltage_max_v", "inverter.bitrate"};
+        "battery.voltage_min_v", "battery.voltage_max_v", "inverter.bitrate", "safety.contactors.precharge.time_s"};
     CHECK(compare(as_it_is, all).changed == without_default);
     Config defaults = all;
     defaults.mqtt.emplace();

@@ -145,6 +145,24 @@ TEST_CASE("gpio: the heartbeat toggles ten times a second, and stops for an emer
     stalled.live_for(3s);
     CHECK(stalled.beats.size() > 10);
 
+    // The drop-out relay has opened what we held: it must not close again by a heartbeat, so everything is opened first.
+    for (const bool longer : {false, true}) {
+        LinesHouse gap = h;
+        gap.also = [&] { gap.live(); };
+        gap.inputs.lines = &gap.lines;
+        gap.step(longer ? 1101ms : 900ms);
+        const bool level = gap.verdict().contactors.coils.heartbeat;
+        bool beat_while_closed = false;
+        for (int i = 0; i < 100; ++i) {
+            gap.live_for(10ms);
+            const Coils& c = gap.verdict().contactors.coils;
+            beat_while_closed = beat_while_closed || (c.any_main() && c.heartbeat && c.heartbeat != level);
+        }
+        CHECK(gap.verdict().contactors.coils.any_main() == !longer);
+        if (longer) CHECK_FALSE(beat_while_closed);
+        if (longer) CHECK(gap.verdict().contactors.state == ContactorState::open);
+    }
+
     LinesHouse lost = h;
     lost.also = [&] { lost.live(); };
     lost.inputs.lines = nullptr;

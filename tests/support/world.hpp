@@ -64,7 +64,8 @@ public:
     {
         const Instant end = now + time;
         while (now < end) {
-            const Instant next = std::min({end, bridge.wake(), pack_wake_, inverter_wake_, plant_wake_});
+            Instant next = std::min({end, bridge.wake(), pack_wake_, inverter_wake_, plant_wake_});
+            if (beside) next = std::min(next, now + 5ms);
             now = std::max(next, now + 1us);
             step();
         }
@@ -137,6 +138,9 @@ public:
     // Told of every frame that reaches the bridge from the simulators, before it does.
     std::function<void(Side, const CanFrame&)> tap;
 
+    // What else stands in the house: called at every step, at least every 5 ms, after the DC side has moved.
+    std::function<void()> beside;
+
     Instant now, start;
     Config config;
     std::shared_ptr<sim::SimulatedBattery> pack;
@@ -162,6 +166,7 @@ private:
     {
         Outbox out;
         if (now >= plant_wake_) plant_wake_ = plant.on_tick(now);
+        if (beside) beside();
         if (now >= pack_wake_) pack_wake_ = pack->on_tick(now, out);
         if (pack_cable) {
             for (const CanFrame& f : out.frames()) hear(Side::battery, f);
