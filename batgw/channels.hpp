@@ -1,6 +1,7 @@
 // All that passes between the bridge's thread and the outside thread. Each way is bounded and never waits.
 #pragma once
 
+#include "batgw/black_box.hpp"
 #include "batgw/doorbell.hpp"
 #include "batgw/log.hpp"
 #include "model/mailbox.hpp"
@@ -21,6 +22,7 @@ struct Channels {
     Ring<Event, 64> events;
     Ring<LogLine, 64> log;
     Ring<CommandResult, 128> results;
+    Ring<Passed, 8192> traffic;  // a second of both buses at their fullest; the outside looks ten times a second
     Doorbell outside;
     std::atomic<bool> reload_wanted{false};
 

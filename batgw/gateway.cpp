@@ -25,10 +25,12 @@ struct Gateway::Port final : BusListener {
     Port(Gateway& gateway_, Side side_) : gateway{gateway_}, side{side_} {}
     void on_frame(const CanFrame& frame, Instant received, Instant now) override
     {
+        note(frame, received);
         gateway.bridge_.on_frame(side, frame, received, now);
     }
     void on_bytes(std::span<const std::uint8_t> bytes, Instant received, Instant now) override
     {
+        note(bytes, received, false);
         gateway.bridge_.on_bytes(bytes, received, now);
     }
     void on_bus(Instant now) override
@@ -36,6 +38,22 @@ struct Gateway::Port final : BusListener {
         if (!bus) return;  // still being opened
         gateway.bridge_.on_bus(side, bus->status(), now);
         gateway.turn(now);
+    }
+    // For the black box; nobody waits for it.
+    void note(const CanFrame& frame, Instant at, bool sent = false)
+    {
+        gateway.channels_.traffic.push({.at = at, .frame = frame, .inverter = side == Side::inverter, .sent = sent});
+    }
+    void note(std::span<const std::uint8_t> bytes, Instant at, bool sent)
+    {
+        while (!bytes.empty()) {
+            Passed piece{.at = at, .inverter = side == Side::inverter, .sent = sent, .serial = true};
+            const std::size_t size = std::min(bytes.size(), piece.frame.data.size());
+            piece.frame.len = static_cast<std::uint8_t>(size);
+            std::copy_n(bytes.begin(), size, piece.frame.data.begin());
+            gateway.channels_.traffic.push(piece);
+            bytes = bytes.subspan(size);
+        }
     }
     Gateway& gateway;
     Side side;
@@ -161,11 +179,15 @@ void Gateway::flush(Port& port, Instant now)
         }
         return false;
     };
-    while (const auto frame = bridge_.next_frame(port.side, now))
+    while (const auto frame = bridge_.next_frame(port.side, now)) {
         if (!all_sent(port.bus->send(*frame))) return;
+        port.note(*frame, now, true);
+    }
     if (port.side != Side::battery) return;
-    while (const auto telegram = bridge_.next_telegram(now))
+    while (const auto telegram = bridge_.next_telegram(now)) {
         if (!all_sent(port.bus->write(telegram->bytes()))) return;
+        port.note(telegram->bytes(), now, true);
+    }
 }
 
 // SAFE-250 (7): after the first try of the buses and the first verdict, whether or not every interface was there.

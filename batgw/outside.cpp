@@ -36,6 +36,15 @@ Outside::Outside(Channels& channels, Setup setup)
         store_ = std::make_unique<Store>(
             config_->state_directory, [this](bool failing, std::string_view why) { disk_trouble(failing, why); },
             [this] { channels_.outside.ring(); });
+    if (setup_.keep_state)
+        black_box_ = std::make_unique<BlackBox>(BlackBox::Setup{.directory = config_->state_directory,
+            .battery = config_->battery.interface,
+            .inverter = config_->inverter.interface,
+            .about = fmt::format("{} on {}, {} on {}", config_->battery.protocol, config_->battery.interface,
+                config_->inverter.protocol, config_->inverter.interface),
+            .say = [most = config_->log_level](LogLevel level, std::string_view text) {
+                if (level <= most) print_log(level, text);
+            }});
     if (store_ && setup_.latched) store_->latches_kept(*setup_.latched);
     if (store_ && setup_.start) store_->keep_start(*setup_.start);
     thread_ = std::thread{[this] { run(); }};
@@ -60,6 +69,7 @@ void Outside::run()
         store_->keep_start(*setup_.start);
     }
     store_.reset();
+    black_box_.reset();
     print_lines();
 }
 
@@ -120,11 +130,14 @@ void Outside::answer()
     print_lines();
     if (channels_.reload_wanted.exchange(false)) reload();
 
+    Passed passed;
+    while (black_box_ && channels_.traffic.pop(passed)) black_box_->see(passed);
     Event event;
     while (channels_.events.pop(event)) {
         const LogLevel level = event_level(event);
         if (level <= config_->log_level) print_log(level, event_text(event));
         if (store_) store_->keep_event(event);
+        if (black_box_) black_box_->see(event);
     }
     // Results first: what a command changed is then in the snapshot that follows.
     CommandResult result;
@@ -135,6 +148,7 @@ void Outside::answer()
     if (channels_.snapshots.take()) {
         untold_ = true;
         if (store_) keep(channels_.snapshots.newest());
+        if (black_box_) black_box_->look(channels_.snapshots.newest().verdict, both_clocks());
     }
     if (untold_ && may_tell()) {
         untold_ = false;

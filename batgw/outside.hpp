@@ -68,6 +68,7 @@ private:
     bool untold_ = false;
     std::optional<std::chrono::steady_clock::time_point> held_since_;
     std::unique_ptr<Store> store_;
+    std::unique_ptr<BlackBox> black_box_;
     std::unique_ptr<MqttClient> client_;
     std::unique_ptr<Control> control_;
     std::atomic<bool> stop_{false}, orderly_{false};

@@ -1,0 +1,80 @@
+// The last minute around a fault, for whoever has to find out why: what both buses carried, as candump writes it, and between the
+// frames, as comments, what was decided. `batgw replay` and `batgw decode` read it back.
+#pragma once
+
+#include "batgw/latch_file.hpp"
+#include "model/can_frame.hpp"
+#include "model/config.hpp"
+#include "model/snapshot.hpp"
+#include "model/text.hpp"
+#include "model/time.hpp"
+
+#include <cstddef>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace batgw {
+
+// What went by on a bus. Of a serial line: up to eight bytes of it.
+struct Passed {
+    Instant at{};
+    CanFrame frame;
+    bool inverter = false;  // on the inverter's bus
+    bool sent = false;      // by us
+    bool serial = false;
+};
+
+// Everything here is called from one thread and blocks on nothing: files are written by a thread of its own, a disk that hangs
+// costs captures and no more.
+class BlackBox {
+public:
+    struct Setup {
+        std::string directory;
+        std::string battery, inverter;                        // names of the two buses in the log
+        std::string about;                                    // first line of each file
+        std::function<void(LogLevel, std::string_view)> say;  // from either thread
+    };
+    explicit BlackBox(Setup setup);
+    // Writes what is still to be written; waits at most 3 s for it.
+    ~BlackBox();
+
+    void see(const Passed& passed);
+    // A TRIP or worse, or a BLOCK of both directions, begins a capture.
+    void see(const Event& event);
+    // At least every second: tells of limits that moved, and writes when a capture is whole.
+    void look(const Verdict& verdict, const BothClocks& now);
+
+    static constexpr Duration before = 55s, after = 5s;  // the fault
+    // Not sooner after the last one of its kind: a loose connector fills no disk.
+    static constexpr Duration block_pause = 10min, trip_pause = 1min;
+    static constexpr std::size_t frames_kept = 65'536, decisions_kept = 512;
+    static constexpr unsigned files_kept = 4;  // of either kind
+
+private:
+    struct Decision {
+        Instant at{};
+        Text<160> text;
+    };
+    struct Shared;
+    void decided(Instant at, std::string_view text);
+    void hand_over(const BothClocks& now);
+
+    Setup setup_;
+    std::vector<Passed> frames_;  // rings, of constant size
+    std::vector<Decision> decisions_;
+    std::size_t next_frame_ = 0, next_decision_ = 0;
+    Instant newest_{};
+    std::optional<Instant> from_, due_;  // of the capture under way
+    bool trip_ = false;
+    std::string cause_;
+    std::optional<Instant> last_block_, last_trip_;
+    bool shown_ = false;
+    Grant charge_, discharge_;
+    std::shared_ptr<Shared> shared_;
+};
+
+}  // namespace batgw
