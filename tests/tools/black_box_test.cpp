@@ -23,8 +23,8 @@ constexpr std::string_view house_configuration =
 
 // A box over a directory, and what it said.
 struct Kept {
-    explicit Kept(const std::string& directory)
-        : box{std::make_unique<BlackBox>(BlackBox::Setup{.directory = directory,
+    explicit Kept(const std::string& where)
+        : box{std::make_unique<BlackBox>(BlackBox::Setup{.directory = where,
               .battery = "can0",
               .inverter = "can1",
               .about = "byd-atto3 on can0, byd-hvs on can1",
@@ -33,7 +33,7 @@ struct Kept {
                       const std::lock_guard lock{mutex};
                       said.emplace_back(text);
                   }})},
-          directory{directory}
+          directory{where}
     {}
     std::size_t lines()
     {
@@ -55,11 +55,11 @@ struct Kept {
     {
         box->see(Passed{.at = at - 1s, .frame = {.id = 0x123, .len = 1, .data = {0x5A}}});
         Event e{.type = EventType::fault_set, .at = at};
-        e.fault.id = FaultId::battery_link_lost;
+        e.fault.id = FaultId::bat_link_lost;
         e.fault.level = level;
         e.fault.direction = direction;
         box->see(e);
-        box->look({}, {.monotonic = at + BlackBox::after, .wall_ms = wall_ms + at.time_since_epoch() / 1ms});
+        box->look({}, {.monotonic = at + BlackBox::after, .wall_ms = wall_ms + (at + BlackBox::after).time_since_epoch() / 1ms});
     }
     bool wait_for_file(std::size_t count)
     {
@@ -99,7 +99,7 @@ std::pair<double, std::string> first_with(const std::string& text, std::string_v
 {
     for (const std::string& line : lines_of(text)) {
         const auto at = line.find(part), open = line.find('(');
-        if (at == std::string::npos || open == std::string::npos) continue;
+        if (at == std::string::npos || open == std::string::npos || open > 2) continue;
         return {std::stod(line.substr(open + 1)), line.substr(at)};
     }
     return {0, "nothing"};
