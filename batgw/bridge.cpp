@@ -1,6 +1,7 @@
 #include "batgw/bridge.hpp"
 
 #include <algorithm>
+#include <functional>
 
 namespace batgw {
 namespace {
@@ -91,6 +92,12 @@ void Bridge::on_bus(Side side, const BusStatus& status, Instant)
     dirty_ = true;
     // What waited while the bus was away is out of date (SAFE-262).
     if (before == BusState::bus_off || before == BusState::missing || before == BusState::stopped) discard(side);
+}
+
+void Bridge::on_resume(Instant now)
+{
+    inputs_.stale_until = now + too_long_queued;
+    dirty_ = true;
 }
 
 void Bridge::on_lines(const ContactorLines& lines)
@@ -248,6 +255,7 @@ Instant Bridge::wake() const
 
 std::optional<CanFrame> Bridge::next_frame(Side side, Instant now)
 {
+    emptied_since_asked_[static_cast<std::size_t>(side)] = true;
     auto* const out = std::get_if<TxPort>(&port(side).out);
     if (out == nullptr) return std::nullopt;
     const std::uint64_t overtaken = out->overtaken();
@@ -311,8 +319,10 @@ void Bridge::fill(Snapshot& s, Instant now)
 
 bool Bridge::healthy_since_asked()
 {
-    const bool healthy = judged_since_asked_ && long_gaps_ <= 2;
+    const bool healthy = judged_since_asked_ && long_gaps_ <= 2 &&
+        std::all_of(emptied_since_asked_.begin(), emptied_since_asked_.end(), std::identity{});
     judged_since_asked_ = false;
+    emptied_since_asked_.fill(false);
     long_gaps_ = 0;
     return healthy;
 }

@@ -40,6 +40,8 @@ public:
     void on_frame(Side side, const CanFrame& frame, Instant received, Instant now);
     // Of a battery on a serial line: what was read, in the order it came.
     void on_bytes(std::span<const std::uint8_t> bytes, Instant received, Instant now);
+    // The machine was suspended until now; frames of before may still wait to be read (SAFE-231).
+    void on_resume(Instant now);
     void on_bus(Side side, const BusStatus& status, Instant now);
     // What the contactor lines read, at least every 100 ms (`gpio` mode).
     void on_lines(const ContactorLines& lines);
@@ -77,7 +79,7 @@ public:
     {
         judge_.events_since(number, std::forward<F>(each));
     }
-    // SAFE-211: the judge ran without long gaps since this was last asked.
+    // SAFE-211: since this was last asked the judge ran without long gaps, and both ways out were looked at.
     bool healthy_since_asked();
 
 private:
@@ -120,6 +122,7 @@ private:
     std::optional<Instant> last_judged_;
     unsigned long_gaps_ = 0;  // > 500 ms between judgements, since the watchdog was fed
     bool judged_since_asked_ = false;
+    std::array<bool, 2> emptied_since_asked_{};  // by side: the guard was asked for what may leave
 };
 
 }  // namespace batgw

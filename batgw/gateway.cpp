@@ -1,5 +1,7 @@
 #include "batgw/gateway.hpp"
 
+#include "bus/clock.hpp"
+
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -12,6 +14,7 @@ namespace {
 constexpr Duration snapshot_period = 100ms;
 constexpr Duration feed_period = 1s;
 constexpr Duration last_words = 200ms;
+constexpr Duration short_sleep = 2s;  // SAFE-231
 // 2026-01-01: a machine without a battery-backed clock starts long before (SAFE-233).
 constexpr std::chrono::system_clock::time_point wall_clock_unset{std::chrono::seconds{1'767'225'600}};
 
@@ -87,6 +90,8 @@ Gateway::Gateway(event_base* base, Setup setup, Channels& channels)
       bridge_{*setup_.config, *setup_.battery, *setup_.inverter, monotonic_now(), setup_.restored},
       log_{std::make_unique<BusLines>(channels)}
 {
+    if (!setup_.suspended) setup_.suspended = suspended_so_far;
+    suspended_ = setup_.suspended();
     for (const ActiveFault& f : setup_.latched) bridge_.restore(f);
     for (const ActiveFault& f : setup_.found) bridge_.report(f);
     if (!setup_.start_note.empty()) bridge_.note_start(setup_.start_note);
@@ -141,6 +146,7 @@ void Gateway::turn(Instant now)
     if (turning_) return;
     turning_ = true;
     if (lines_) bridge_.on_lines(lines_->gpio.lines_now(now));
+    look_at_sleep(now);
     Instant wake = bridge_.run(now);
     if (lines_) lines_->gpio.drive(bridge_.coils());
     for (auto& port : ports_) flush(*port, now);
@@ -221,6 +227,19 @@ void Gateway::publish(Instant now)
 }
 
 void Gateway::look_at_clock() { bridge_.clock_valid(std::chrono::system_clock::now() > wall_clock_unset); }
+
+// SAFE-231: the monotonic clock stood still meanwhile, so that no age tells.
+void Gateway::look_at_sleep(Instant now)
+{
+    const Duration total = setup_.suspended();
+    const Duration slept = total - suspended_;
+    suspended_ = total;
+    if (slept <= short_sleep) return;
+    bridge_.on_resume(now);
+    channels_.log.push(
+        {LogLevel::warn, Text<240>{fmt::format("the machine was suspended for {} s: every reading is out of date", slept / 1s)}});
+    channels_.outside.ring();
+}
 
 // SAFE-211: fed from the judge's own progress, never from a timer of its own.
 void Gateway::feed_watchdog(Instant now)

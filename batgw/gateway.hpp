@@ -29,11 +29,12 @@ public:
         ServiceManager* service;
         VirtualHub* hub = nullptr;  // for `virtual:` interfaces
         std::function<std::unique_ptr<Bus>(Side, const BusSpec&, BusListener&)>
-            open;                            // instead of open_bus(), for tests and benchmarks
-        bool handle_signals = true;          // SIGTERM and SIGINT stop, SIGHUP reloads
-        std::vector<ActiveFault> latched{};  // by an earlier run (SAFE-046)
-        std::vector<ActiveFault> found{};    // wrong at start: LATCH_STORE, RESTART_LOOP
-        std::string start_note{};            // told as an event; empty: nothing
+            open;                               // instead of open_bus(), for tests and benchmarks
+        std::function<Duration()> suspended{};  // instead of suspended_so_far(), for tests
+        bool handle_signals = true;             // SIGTERM and SIGINT stop, SIGHUP reloads
+        std::vector<ActiveFault> latched{};     // by an earlier run (SAFE-046)
+        std::vector<ActiveFault> found{};       // wrong at start: LATCH_STORE, RESTART_LOOP
+        std::string start_note{};               // told as an event; empty: nothing
     };
     Gateway(event_base* base, Setup setup, Channels& channels);
     ~Gateway();
@@ -56,6 +57,7 @@ private:
     void take_commands(Instant now);
     void publish(Instant now);
     void look_at_clock();
+    void look_at_sleep(Instant now);
     void be_ready(Instant now);
     void feed_watchdog(Instant now);
     void on_timer();
@@ -77,6 +79,7 @@ private:
     Instant next_snapshot_{};
     Instant next_feed_{};
     std::optional<Instant> gives_up_at_;
+    Duration suspended_{};
     bool ready_ = false;
     bool turning_ = false;
 };

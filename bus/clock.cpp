@@ -24,6 +24,8 @@ public:
 
 Instant monotonic_now() { return Instant{std::chrono::duration_cast<Duration>(read(CLOCK_MONOTONIC))}; }
 
+Duration suspended_so_far() { return std::chrono::duration_cast<Duration>(read(CLOCK_BOOTTIME) - read(CLOCK_MONOTONIC)); }
+
 BusClock& system_clocks()
 {
     static SystemClocks clocks;  // has no state

@@ -17,6 +17,9 @@ public:
 // The machine's.
 BusClock& system_clocks();
 
+// Time for which the machine was suspended since it started, by the two clocks that count it and do not.
+Duration suspended_so_far();
+
 struct Received {
     Instant at{};
     bool trusted = false;  // false: there was no usable stamp and `at` is when the frame was read

@@ -282,6 +282,7 @@ void Judge::judge_links(Round& r)
     if (r.pack != nullptr) {
         PlausibleRange range = plausible_range(r.pack->facts, rules_.max_charge, rules_.max_discharge);
         range.cells = r.cells = rules_.cells ? rules_.cells : r.pack->facts.cells;
+        if (r.in.stale_until) signals_.stale_until(*r.in.stale_until);
         r.signals = signals_.update(r.pack->state, range, config_, faults_, r.now);
         samples_ = signals_.samples();
         heard = r.pack->state.heard;

@@ -76,6 +76,7 @@ struct JudgeInputs {
     bool stop_now = false;     // asked for again: no more waiting (SAFE-217)
     bool clock_valid = false;  // the wall clock is set; shown, never used (SAFE-233)
     unsigned outside_warnings = 0;
+    std::optional<Instant> stale_until;  // the machine was suspended: what came until then is out of date (SAFE-231)
 };
 
 class Judge {

@@ -153,6 +153,13 @@ void SignalWatch::judge(Channel& c, Quality quality, std::uint32_t samples, bool
     if (c.good_needed > 0 && c.quality == Quality::fresh) c.quality = Quality::bad;
 }
 
+template <class Q>
+Quality SignalWatch::quality(const Reading<Q>& reading, Instant now) const
+{
+    const Quality q = reading.quality(now);
+    return q == Quality::fresh && stale_until_ && reading.at() <= *stale_until_ ? Quality::stale : q;
+}
+
 void SignalWatch::judge_all(const BatteryState& b, const PlausibleRange& range, Instant now)
 {
     constexpr Voltage cell_low = 500_mV, cell_high = 5000_mV;
@@ -161,13 +168,13 @@ void SignalWatch::judge_all(const BatteryState& b, const PlausibleRange& range, 
     constexpr Believed<Temperature>::Rule temperature_jump{.most = 10_K, .within = 2s};
     constexpr Believed<Percent>::Rule soc_jump{.most = 5_pct, .within = 10s};
     const auto one = [&](SignalId id, const auto& r, bool in_range) {
-        judge(channel(id), r.quality(now), r.samples(), in_range);
+        judge(channel(id), quality(r, now), r.samples(), in_range);
     };
     one(SignalId::voltage, b.voltage, within(b.voltage, range.voltage_min, range.voltage_max));
     one(SignalId::current, b.current, current_plausible(b, range));
     const auto steady = [&](SignalId id, auto& believed, const auto& r, const auto& rule, bool in_range) {
         if (in_range) believed.look(r, rule);
-        const Quality q = r.quality(now);
+        const Quality q = quality(r, now);
         const bool aged = q == Quality::fresh && believed.outlived(r.max_age(), now);
         judge(channel(id), aged ? Quality::stale : q, r.samples(), in_range);
     };
@@ -180,9 +187,9 @@ void SignalWatch::judge_all(const BatteryState& b, const PlausibleRange& range, 
     steady(SignalId::soc, soc_, b.soc, soc_jump, within(b.soc, 0_pct, 100_pct));
     one(SignalId::contactor, b.contactor, true);
     one(SignalId::insulation, b.insulation, true);
-    channel(SignalId::flags).quality = worse(b.charge_allowed.quality(now), b.discharge_allowed.quality(now));
-    channel(SignalId::charge_limit).quality = worse(b.charge_limit.quality(now), b.charge_limit_current.quality(now));
-    channel(SignalId::discharge_limit).quality = worse(b.discharge_limit.quality(now), b.discharge_limit_current.quality(now));
+    channel(SignalId::flags).quality = worse(quality(b.charge_allowed, now), quality(b.discharge_allowed, now));
+    channel(SignalId::charge_limit).quality = worse(quality(b.charge_limit, now), quality(b.charge_limit_current, now));
+    channel(SignalId::discharge_limit).quality = worse(quality(b.discharge_limit, now), quality(b.discharge_limit_current, now));
 }
 
 // Only of a signal that this battery never delivers, whatever the configuration says.
@@ -253,7 +260,7 @@ bool SignalWatch::fading(const Channel& c, const SafetyConfig& config, Instant n
     return c.out && c.fades && now - c.out_since < config.stale_ramp;
 }
 
-void SignalWatch::follow(Channel& c, bool measurement, Duration max_age, Instant received, Instant now)
+void SignalWatch::follow(Channel& c, bool measurement, Duration max_age, Instant received, Instant now) const
 {
     const bool fresh = is_there(c.quality);
     if (fresh) c.known = true;
@@ -262,7 +269,7 @@ void SignalWatch::follow(Channel& c, bool measurement, Duration max_age, Instant
         if (!c.out) {
             c.out = true;
             c.bad = false;
-            c.fades = measurement && stale;
+            c.fades = measurement && stale && !(stale_until_ && received <= *stale_until_);
             c.out_since = stale ? std::min(after(received, max_age), now) : now;
         }
         if (!stale) c.fades = false;

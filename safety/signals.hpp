@@ -64,6 +64,8 @@ public:
     Result update(
         const BatteryState& battery, const PlausibleRange& range, const SafetyConfig& config, FaultTable& faults, Instant now);
     const PackSamples& samples() const { return samples_; }
+    // Nothing received until then is fresh any more, nor faded out slowly (SAFE-231).
+    void stale_until(Instant when) { stale_until_ = when; }
 
     static constexpr Duration short_outage = 10s, recovery_short = 5s, recovery_long = 30s;
     static constexpr Duration bad_hold = 5s;
@@ -87,9 +89,11 @@ private:
     Channel& channel(SignalId id) { return channels_[index(id)]; }
     const Channel& channel(SignalId id) const { return channels_[index(id)]; }
     bool needed(SignalId id, const SafetyConfig& config) const;
+    template <class Q>
+    Quality quality(const Reading<Q>& reading, Instant now) const;
     static void judge(Channel& c, Quality quality, std::uint32_t samples, bool in_range);
     void judge_all(const BatteryState& battery, const PlausibleRange& range, Instant now);
-    static void follow(Channel& c, bool measurement, Duration max_age, Instant received, Instant now);
+    void follow(Channel& c, bool measurement, Duration max_age, Instant received, Instant now) const;
     static bool fading(const Channel& c, const SafetyConfig& config, Instant now);
     void follow_all(const BatteryState& battery, Instant now);
     void report(SignalId id, const SafetyConfig& config, FaultTable& faults, Instant now) const;
@@ -109,7 +113,7 @@ private:
     Believed<Voltage> cell_max_, cell_min_;
     Believed<Temperature> temperature_max_, temperature_min_;
     Believed<Percent> soc_;
-    std::optional<Instant> heard_since_;
+    std::optional<Instant> heard_since_, stale_until_;
     PackSamples samples_;
 };
 

@@ -155,7 +155,8 @@ TEST_CASE("the watchdog is fed once a second while the loop turns, and not while
 }
 
 // SAFE-211
-TEST_CASE("the watchdog asks whether the judge ran, and whether it ran without more than two gaps over 500 ms")
+TEST_CASE(
+    "the watchdog asks whether the judge ran, without more than two gaps over 500 ms, and whether both ways out were looked at")
 {
     const auto config = short_times("");
     Instant now{100s};
@@ -163,6 +164,8 @@ TEST_CASE("the watchdog asks whether the judge ran, and whether it ran without m
     CHECK_FALSE(bridge.healthy_since_asked());
     const auto run = [&](int times, Duration gap) {
         for (int i = 0; i < times; ++i) bridge.run(now += gap);
+        bridge.next_frame(Side::battery, now);
+        bridge.next_frame(Side::inverter, now);
     };
     run(10, 100ms);
     CHECK(bridge.healthy_since_asked());
@@ -173,6 +176,13 @@ TEST_CASE("the watchdog asks whether the judge ran, and whether it ran without m
     CHECK(bridge.healthy_since_asked());
     run(3, 501ms);
     CHECK_FALSE(bridge.healthy_since_asked());
+    run(10, 100ms);
+    CHECK(bridge.healthy_since_asked());
+    for (const Side side : {Side::battery, Side::inverter}) {
+        for (int i = 0; i < 10; ++i) bridge.run(now += 100ms);
+        bridge.next_frame(side, now);
+        CHECK_FALSE(bridge.healthy_since_asked());  // the other one's frames would wait for ever
+    }
     run(10, 100ms);
     CHECK(bridge.healthy_since_asked());
 }
@@ -318,6 +328,27 @@ TEST_CASE("frames that were queued while the loop stood still are not taken for 
     std::this_thread::sleep_for(50ms);
     CHECK(house.look().battery.discharge_limit.last() == 6_kW);
     house.pause(false);
+}
+
+// SAFE-231
+TEST_CASE("a machine that slept for more than two seconds believes nothing of before; a shorter stop is none")
+{
+    std::atomic<std::int64_t> slept_ms{3'600'000};  // before the start: nobody's business
+    LiveHouse::Options options;
+    options.suspended = [&] { return std::chrono::milliseconds{slept_ms}; };
+    LiveHouse house{options};
+    house.reach_run();
+    const auto stale = [](const Snapshot& s) {
+        return s.verdict.charge.is_zero() && s.verdict.discharge.is_zero() &&
+            std::any_of(s.verdict.faults.begin(), s.verdict.faults.end(),
+                [](const ActiveFault& f) { return f.id == FaultId::sig_stale && f.detail == "voltage"; });
+    };
+    slept_ms += 2000;
+    std::this_thread::sleep_for(500ms);
+    CHECK(house.look().verdict.state == GatewayState::run);
+    slept_ms += 2001;
+    CHECK(house.until(stale, 300ms));
+    house.reach_run();
 }
 
 // SAFE-217

@@ -111,8 +111,9 @@ public:
     struct Options {
         std::string extra;  // of the configuration
         bool signals = false;
-        bool simulate = true;  // false: silence on both buses
-        bool outside = false;  // with the second thread
+        bool simulate = true;                 // false: silence on both buses
+        std::function<Duration()> suspended;  // how long the machine has slept so far
+        bool outside = false;                 // with the second thread
         std::function<std::unique_ptr<Bus>(event_base*, Side, BusListener&)> open;
     };
     LiveHouse() : LiveHouse(Options{}) {}
@@ -131,6 +132,7 @@ public:
             .inverter = find_inverter_driver("byd-hvs"),
             .service = &service_};
         setup.handle_signals = options_.signals;
+        setup.suspended = options_.suspended;
         setup.open = [this](Side side, const BusSpec&, BusListener& listener) -> std::unique_ptr<Bus> {
             if (options_.open) return options_.open(base_.get(), side, listener);
             return std::make_unique<bus::FdBus>(base_.get(), pair(side).gateway, listener);

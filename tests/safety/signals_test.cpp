@@ -442,3 +442,51 @@ TEST_CASE("a signal in two readings is as good as the worse of those that ever c
     REQUIRE(house.verdict().charge.is_zero());
     REQUIRE(house.verdict().discharge.is_zero());
 }
+
+// SAFE-231
+TEST_CASE("after a suspension everything of before is stale at once, fades nothing out, and comes back by fresh samples")
+{
+    House house;
+    house.up();
+    REQUIRE(house.charge() == 10_kW);
+    REQUIRE(house.discharge() == 10_kW);
+    const Instant woke = house.now;
+    house.inputs.stale_until = woke;
+    house.now += 1ms;
+    house.evaluate();
+    CHECK(house.verdict().charge.is_zero());
+    CHECK(house.verdict().discharge.is_zero());
+    for (const Needed& n : needed) {
+        CAPTURE(to_string(n.id));
+        CHECK(house.has(FaultId::sig_stale, to_string(n.id)));
+    }
+    CHECK(house.verdict().state == GatewayState::block);
+    // Young enough by its age, and still of before.
+    house.now += 500ms;
+    house.evaluate();
+    CHECK(house.has(FaultId::sig_stale, "voltage"));
+    house.run(4s);
+    CHECK(house.has(FaultId::sig_stale, "voltage"));
+    CHECK(house.verdict().charge.is_zero());
+    house.run(2s);
+    CHECK_FALSE(house.has(FaultId::sig_stale, "voltage"));
+    house.run(60s);
+    CHECK(house.charge() == 10_kW);
+    CHECK(house.discharge() == 10_kW);
+}
+
+// SAFE-231
+TEST_CASE("a measurement whose loss would fade out does not after a suspension: the last value may be of yesterday")
+{
+    House house;
+    house.up();
+    house.silent.insert(SignalId::temperature_max);
+    house.run(1s);
+    REQUIRE(house.charge() == 10_kW);
+    house.inputs.stale_until = house.now - 500ms;  // all others spoke again since
+    house.step();
+    CHECK(house.has(FaultId::sig_stale, "temperature_max"));
+    CHECK_FALSE(house.has(FaultId::sig_stale, "voltage"));
+    CHECK(house.verdict().charge.is_zero());
+    CHECK(house.verdict().discharge.is_zero());
+}

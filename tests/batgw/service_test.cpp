@@ -1,0 +1,95 @@
+// What holds when the program is gone or stands still, and the service unit that starts it anew.
+#include "tests/batgw/program.hpp"
+#include "tests/bus/line_fixture.hpp"
+
+#include <doctest/doctest.h>
+
+#include <array>
+#include <set>
+#include <string>
+#include <string_view>
+
+#include <poll.h>
+
+using namespace batgw;
+using namespace batgw::test;
+
+namespace {
+
+// Reads what the program writes onto a line for so long.
+std::string heard(const Terminal& line, std::chrono::milliseconds time)
+{
+    std::string bytes;
+    const auto end = std::chrono::steady_clock::now() + time;
+    for (auto left = time; left.count() > 0;
+         left = std::chrono::duration_cast<std::chrono::milliseconds>(end - std::chrono::steady_clock::now())) {
+        pollfd p{line.fd(), POLLIN, 0};
+        if (::poll(&p, 1, static_cast<int>(left.count())) <= 0) continue;
+        std::array<char, 512> room{};
+        const auto n = ::read(line.fd(), room.data(), room.size());
+        if (n > 0)
+            bytes.append(room.data(), static_cast<std::size_t>(n));
+        else
+            std::this_thread::sleep_for(std::chrono::milliseconds{5});  // nobody has the other end open
+    }
+    return bytes;
+}
+
+std::set<std::string> unit_lines()
+{
+    std::ifstream in{"etc/batgw.service"};
+    REQUIRE(in.good());
+    std::set<std::string> lines;
+    for (std::string line; std::getline(in, line);) lines.insert(line);
+    return lines;
+}
+
+}  // namespace
+
+// SAFE-210: frames. For coils and the heartbeat see the suite with a kernel's GPIO chip.
+TEST_CASE("no frame leaves a gateway that was stopped, killed or has aborted: nothing but the running program sends")
+{
+    const Folder folder;
+    for (const int end : {SIGKILL, SIGABRT, SIGSTOP}) {
+        CAPTURE(end);
+        const Terminal battery{folder.file("battery")}, inverter{folder.file("inverter")};
+        const std::string config = folder.write("batgw.yaml",
+            "battery: {protocol: byd-atto3, interface: \"waveshare:" + folder.file("battery") +
+                "\", cells: 126, capacity_wh: 60480}\ninverter: {protocol: byd-hvs, interface: \"waveshare:" +
+                folder.file("inverter") + "\"}\nstate_directory: " + folder.file("state") + "\n");
+        Program gateway{{"-f", config}};
+        // The pack is spoken to some 10 times a second as soon as the adapter is set up.
+        constexpr std::string_view power_mode{"\xAA\xC8\x2D\x01", 4};  // 0x12D with eight bytes, as the adapter takes it
+        std::string running;
+        for (int i = 0; i < 40 && running.find(power_mode) == std::string::npos; ++i)
+            running += heard(battery, std::chrono::milliseconds{500});
+        REQUIRE(running.find(power_mode) != std::string::npos);
+        gateway.signal(end);
+        heard(battery, std::chrono::milliseconds{300});  // what was on its way
+        heard(inverter, std::chrono::milliseconds{50});
+        CHECK(heard(battery, std::chrono::milliseconds{2000}).empty());
+        CHECK(heard(inverter, std::chrono::milliseconds{100}).empty());
+        if (end != SIGSTOP) continue;
+        gateway.signal(SIGCONT);
+        CHECK_FALSE(heard(battery, std::chrono::milliseconds{3000}).empty());
+    }
+}
+
+// SAFE-212
+TEST_CASE("the service unit: watched, started anew for ever, checked before, switched off after, and no more rights than needed")
+{
+    const auto lines = unit_lines();
+    for (const char* line : {"Type=notify", "WatchdogSec=5", "Restart=always", "RestartSec=1", "StartLimitIntervalSec=0",
+             "ExecStartPre=/bin/sh -c '/usr/bin/batgw -n -f /etc/batgw.yaml >/dev/null'",
+             "ExecStopPost=-/usr/bin/batgw outputs-off -f /etc/batgw.yaml", "ExecStart=/usr/bin/batgw -f /etc/batgw.yaml",
+             "TimeoutStopSec=45", "User=batgw", "Group=batgw", "StateDirectory=batgw", "NoNewPrivileges=yes",
+             "AmbientCapabilities=CAP_NET_ADMIN", "CapabilityBoundingSet=CAP_NET_ADMIN"}) {
+        CAPTURE(line);
+        CHECK(lines.contains(line));
+    }
+    int oom = 0;
+    for (const std::string& line : lines)
+        if (line.starts_with("OOMScoreAdjust=")) oom = std::stoi(line.substr(15));
+    CHECK(oom < 0);
+    CHECK(oom > -1000);  // can still be ended when it is the one that eats the memory
+}
