@@ -48,9 +48,10 @@ void Judge::set_flags(const Round& r)
     v.ready =
         v.battery_valid && started_ && !effect.blocks_all() && v.contactors.power_allowed && !r.contactors.opening && wanted;
 
-    // SAFE-112. A pack that no longer talks cannot prove its contactors open: the order to open has then stood for as long.
+    // SAFE-112. Silence tells of a fault, not of a pack that is cold, or full at one end and empty at the other: zeros tell that.
+    // A pack that no longer talks cannot prove its contactors open: the order to open has then stood for as long.
     const bool not_ours = config_.contactors.mode == ContactorMode::none;
-    const bool fault = effect.blocks_all() || (battery_ready_ && (!v.battery_valid || !r.battery_link.alive));
+    const bool fault = effect.worst >= FaultClass::trip || (battery_ready_ && (!v.battery_valid || !r.battery_link.alive));
     const bool told_zero = v.charge.is_zero() && v.discharge.is_zero() && fault && r.inverter_bus.up;
     const bool ordered = v.contactors.order == ContactorOrder::open && !r.closed;
     const bool opened = not_ours || r.contactors.is_open || open_ordered_.for_at_least(ordered, silence_after, r.now);

@@ -124,7 +124,7 @@ TEST_CASE("an inverter is not left in silence while the pack says that it is sti
     {
         House house;
         house.up();
-        house.state.reported.push_back({.level = FaultClass::block, .direction = Direction::both, .code = {"x"}});
+        house.state.reported.push_back({.level = FaultClass::trip, .direction = Direction::both, .code = {"x"}});
         house.inverter_bus.state = BusState::bus_off;
         house.run(60s);
         REQUIRE_FALSE(house.verdict().may_fall_silent);

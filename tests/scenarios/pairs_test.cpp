@@ -167,7 +167,7 @@ void live(const BatteryDriverInfo& battery, const InverterDriverInfo& inverter)
     const sim::InverterReport report = w.inverter->report();
     CHECK(report.identified);
     CHECK(report.served);
-    for (const std::string& problem : report.problems) MESSAGE(problem);
+    for (const std::string& problem : report.problems) FAIL_CHECK(problem);
 }
 
 }  // namespace
