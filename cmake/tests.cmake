@@ -19,6 +19,14 @@ target_compile_options(batgw_test_options INTERFACE $<$<CONFIG:Debug>:-O0>)
 
 add_library(batgw_doctest_main OBJECT tests/main.cpp)
 target_link_libraries(batgw_doctest_main PUBLIC batgw_options doctest::doctest batgw_test_options)
+if(BATGW_PCH)
+  file(CONFIGURE OUTPUT ${PROJECT_BINARY_DIR}/pch/tests.cpp CONTENT "")
+  add_library(batgw_test_pch OBJECT ${PROJECT_BINARY_DIR}/pch/tests.cpp)
+  target_link_libraries(batgw_test_pch PRIVATE batgw_options doctest::doctest batgw_test_options)
+  target_precompile_headers(batgw_test_pch PRIVATE <doctest/doctest.h> <algorithm> <array> <chrono> <filesystem> <fstream>
+    <functional> <map> <memory> <optional> <random> <set> <span> <string> <string_view> <thread> <vector>)
+endif()
+
 # Several test files per compiler run where BATGW_UNITY says so. Each keeps its helpers in a namespace of its own, and what they
 # include stands before the first. A file that adds to somebody's namespace stays alone.
 function(batgw_test_unity name)
@@ -78,7 +86,9 @@ foreach(room IN LISTS rooms)
   endif()
   add_executable(test_${room} ${sources})
   target_link_libraries(test_${room} PRIVATE batgw_doctest_main batgw_test_support ${links_${room}} batgw_options)
-  if(BATGW_UNITY)
+  if(BATGW_PCH)
+    target_precompile_headers(test_${room} REUSE_FROM batgw_test_pch)
+  elseif(BATGW_UNITY)
     batgw_test_unity(test_${room} ${sources})
   endif()
   foreach(file IN LISTS files)
