@@ -72,6 +72,11 @@ bench: ## the figures of docs/benchmarks.md, measured here
 	@$(call configure_and_build,release) -t batgw batgw_bench
 	@build/release/batgw_bench $(ARGS)
 
+mutate: ## mutation testing of the judge, hours on two cores; ARGS="--sample 100" takes minutes
+	@tools/install-packages test
+	@$(call configure_and_build,dev) -t test_safety
+	@tools/mutate $(ARGS)
+
 format: ## clang-format everything
 	@tools/install-packages check
 	@tools/format
@@ -80,10 +85,11 @@ format-check: ## tell what clang-format would change
 	@tools/install-packages check
 	@tools/format --check
 
-docs: ## write the layout part of docs/protocols/*.md from the declarations
+docs: ## write what is generated in docs/: layouts from the declarations, the safety case from the citations
 	@tools/install-packages build
 	@$(call configure_and_build,dev) -t batgw
 	@build/dev/batgw layout --write docs/protocols
+	@tools/safety-case
 
 traceability: ## every rule has a test that cites it
 	@tools/traceability
@@ -101,4 +107,4 @@ help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 16
 
 .NOTPARALLEL:
-.PHONY: quick demo test check asan tsan tidy cover cover-all fuzz long bench format format-check docs traceability install clean help check-steps
+.PHONY: quick demo test check asan tsan tidy cover cover-all fuzz long bench mutate format format-check docs traceability install clean help check-steps

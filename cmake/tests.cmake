@@ -148,6 +148,7 @@ endforeach()
 
 add_test(NAME house/includes COMMAND ${PROJECT_SOURCE_DIR}/tools/check-includes)
 # The layouts in the pages are those of the declarations: `make docs` writes them.
+add_test(NAME house/safety_case COMMAND ${PROJECT_SOURCE_DIR}/tools/safety-case --check)
 add_test(NAME house/docs COMMAND batgw layout --check docs/protocols WORKING_DIRECTORY ${PROJECT_SOURCE_DIR})
 
 # Suites written in C++: cases of one program, which the shell wrappers suite_<kind>_bus start in the machine.
