@@ -209,7 +209,7 @@ void GpioRequest::drain_edges()
 {
     for (const Line& i : inputs_) {
         if (!i.edges) continue;
-        std::array<gpiod_line_event, 16> events;
+        std::array<gpiod_line_event, 16> events{};
         while (gpiod_line_event_read_multiple(i.line, events.data(), static_cast<unsigned>(events.size())) ==
             static_cast<int>(events.size())) {}
     }

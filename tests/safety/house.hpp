@@ -82,6 +82,7 @@ public:
     BatteryState state;
     InverterState inverter;
     BusStatus battery_bus, inverter_bus;
+    bool second_battery = false;  // every message of the battery comes twice as often as it should
     TrafficCounters battery_traffic, inverter_traffic;
     TxHealth battery_tx, inverter_tx;
     JudgeInputs inputs;
@@ -149,7 +150,7 @@ public:
         const std::array packs{PackInputs{.state = state, .facts = facts}};
         inputs.packs = packs;
         inputs.inverter = &inverter;
-        inputs.battery_bus = {&battery_bus, &battery_traffic, battery_tx};
+        inputs.battery_bus = {&battery_bus, &battery_traffic, battery_tx, second_battery};
         inputs.inverter_bus = {&inverter_bus, &inverter_traffic, inverter_tx};
         const Verdict& v = judge().evaluate(inputs, now);
         inputs.packs = {};

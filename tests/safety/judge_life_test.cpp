@@ -237,6 +237,26 @@ TEST_CASE("perfect values of the inverter replace no reading of the battery")
     REQUIRE(house.verdict().discharge.is_zero());
 }
 
+TEST_CASE("two batteries on one bus: nothing flows and contactors open, until one has been alone for a minute")
+{
+    // SAFE-185
+    Commanded house;
+    house.run(60s);
+    REQUIRE_FALSE(house.verdict().charge.is_zero());
+    house.second_battery = true;
+    house.step();
+    REQUIRE(house.has(FaultId::id_conflict, FaultClass::block));
+    REQUIRE(house.verdict().charge.is_zero());
+    REQUIRE(house.verdict().discharge.is_zero());
+    house.run(5s);
+    REQUIRE(house.verdict().contactors.state == ContactorState::open);
+    house.second_battery = false;
+    house.run(59s);
+    REQUIRE(house.has(FaultId::id_conflict));
+    house.run(2s);
+    REQUIRE_FALSE(house.has(FaultId::id_conflict));
+}
+
 TEST_CASE("somebody else sends our frames: at the start it trips and mutes the bus, while running it blocks")
 {
     // SAFE-185
