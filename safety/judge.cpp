@@ -119,7 +119,7 @@ const Verdict& Judge::evaluate(const JudgeInputs& in, Instant now)
 {
     if (!verdict_.broken.empty()) {
         ++verdict_.sequence;
-        verdict_.at = std::max(verdict_.at, now);
+        last_ = verdict_.at = std::max(verdict_.at, now);  // the next one is due a beat later, not at once
         return verdict_;
     }
     const Before before = summary(verdict_);

@@ -22,6 +22,7 @@ TEST_CASE("contradiction: at full power the inverter is told zero and the pack t
     const Instant found = w.now;
     REQUIRE(w.run_until([&] { return zero(*w.last(Side::inverter, 0x110)); }, 1s));
     CHECK(w.now - found <= 200ms);
+    CHECK(w.bridge.run(w.now) > w.now);  // it does not spin until it is ended
     w.run(120s);
     CHECK(w.pack->connection() == sim::Connection::open);
     CHECK(w.verdict().state == GatewayState::emergency);
