@@ -70,6 +70,7 @@ constexpr std::array fault_rows{
     FaultRow{FaultId::interlock_open, Item::general},
     FaultRow{FaultId::emergency_stop, Item::general},
     FaultRow{FaultId::gpio_lines, Item::contactor},
+    FaultRow{FaultId::pack_mismatch, Item::none},
     FaultRow{FaultId::link_synthetic, Item::none},
     FaultRow{FaultId::unverified_driver, Item::none},
     FaultRow{FaultId::limit_exceeded, Item::current},

@@ -151,6 +151,11 @@ struct SafetyConfig {
         bool block_while_closed = false;
         bool required = false;
     } insulation;
+    struct Parallel {  // packs side by side on one inverter (SAFE-281)
+        Voltage max_delta = 1500_mV;
+        Percent max_delta_share = Percent::from_milli(400);  // of the voltage; the lower of both counts
+        Duration warn = 3s, open = 10s;
+    } parallel;
     struct Contactors {
         ContactorMode mode = ContactorMode::none;
         bool close_automatically = true;  // contactors.close

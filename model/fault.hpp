@@ -78,6 +78,7 @@ constexpr bool covers(Direction set, Direction one)
     X(interlock_open, "INTERLOCK_OPEN", "SAFE-148")                                                                              \
     X(emergency_stop, "ESTOP", "SAFE-155")                                                                                       \
     X(gpio_lines, "GPIO_LINES", "SAFE-159")                                                                                      \
+    X(pack_mismatch, "PACK_MISMATCH", "SAFE-281")                                                                                \
     X(link_synthetic, "LINK_SYNTHETIC", "SAFE-161")                                                                              \
     X(unverified_driver, "UNVERIFIED_DRIVER", "SAFE-308")                                                                        \
     X(limit_exceeded, "LIMIT_EXCEEDED", "SAFE-066")                                                                              \

@@ -137,13 +137,15 @@ enum class Waiting : std::uint8_t {
     interlock,
     link_voltage,
     link_precharged,
-    open_verify
+    open_verify,
+    parallel
 };
 constexpr std::string_view to_string(Waiting w)
 {
-    constexpr std::array<std::string_view, 22> names{"nothing", "bus", "battery_listen", "battery_data", "battery_identity",
+    constexpr std::array<std::string_view, 23> names{"nothing", "bus", "battery_listen", "battery_data", "battery_identity",
         "battery_fault", "inverter", "boot_inhibit", "valid_time", "operator", "attempts", "permission", "current", "cooldown",
-        "lockout", "cycle_limit", "inverter_ready", "gpio_lines", "interlock", "link_voltage", "link_precharged", "open_verify"};
+        "lockout", "cycle_limit", "inverter_ready", "gpio_lines", "interlock", "link_voltage", "link_precharged", "open_verify",
+        "parallel"};
     const auto i = static_cast<std::size_t>(w);
     return i < names.size() ? names[i] : "?";
 }
@@ -154,6 +156,7 @@ struct ContactorVerdict {
     unsigned attempts = 0;           // failed closings within the window
     unsigned opened_under_load = 0;  // since start
     bool power_allowed = false;      // closed by fresh feedback, or not ours to know (SAFE-161 (e))
+    bool proven_open = false;        // by fresh feedback, or an executor that needs none
     Coils coils;                     // in `gpio` mode; else nothing
 };
 

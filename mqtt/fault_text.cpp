@@ -65,6 +65,7 @@ std::string_view plain_words(FaultId id)
     case FaultId::interlock_open: return "interlock open";
     case FaultId::emergency_stop: return "emergency stop";
     case FaultId::gpio_lines: return "contactor lines not usable";
+    case FaultId::pack_mismatch: return "voltage is not that of the packs beside it";
     case FaultId::link_synthetic: return "the link voltage told to the battery is made up";
     case FaultId::unverified_driver: return "driver not verified well enough";
     case FaultId::limit_exceeded: return "more current than the inverter was told";
@@ -129,6 +130,7 @@ std::string_view waiting_text(Waiting w)
     case Waiting::link_voltage: return "waiting for the voltage at the inverter";
     case Waiting::link_precharged: return "voltage at the inverter before closing";
     case Waiting::open_verify: return "contactors not yet proven open";
+    case Waiting::parallel: return "the packs are not at one voltage, or not at rest";
     }
     return "";
 }

@@ -356,6 +356,7 @@ Waiting ContactorMachine::guard(const ContactorInput& in, OpenCause causes, bool
     if (!in.permitted) return Waiting::permission;
     if (!in.inverter_present) return Waiting::inverter;
     if (!closing && (!in.current || magnitude(*in.current) > load)) return Waiting::current;
+    if (!in.may_join) return Waiting::parallel;
     if (locked_out_) return Waiting::lockout;
     if (cooling_ && !closing) return Waiting::cooldown;
     return gpio() && !closing ? rest_guard(in, now) : Waiting::nothing;

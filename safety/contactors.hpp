@@ -73,6 +73,7 @@ struct ContactorInput {
     bool identity_known = false;    // cell count and the like, where the driver wants them
     bool fault_free = false;        // no BLOCK CD, TRIP or EMERGENCY
     bool permitted = false;         // by the battery, where it declares a permission; else true
+    bool may_join = true;           // the packs beside it, as far as they are closed, are at its voltage and at rest (SAFE-281)
     bool inverter_present = false;  // alive, or information only, or black start allowed
 
     OpenCause causes = OpenCause::none;  // that hold now

@@ -111,9 +111,11 @@ void FaultTable::report_loss()
     report(f, loss_hold);
 }
 
-void FaultTable::report(const ActiveFault& fault, Duration hold, bool soft)
+void FaultTable::report(const ActiveFault& reported, Duration hold, bool soft)
 {
     begin();
+    ActiveFault fault = reported;
+    if (battery_ != 0 && fault.device == Device::battery) fault.device_number = battery_;
     Entry* e = find(fault);
     if (e == nullptr) e = make_room(fault);
     if (e == nullptr) {

@@ -64,6 +64,8 @@ struct Evidence {
 
 class FaultTable {
 public:
+    // Of several packs: faults of a battery are those of this one, whoever reports them.
+    void number_battery(std::uint8_t number) { battery_ = number; }
     // How long the cause of a latched fault must be gone before a reset (SAFE-045).
     void reset_after(Duration absent) { reset_absent_ = absent; }
 
@@ -140,6 +142,7 @@ private:
     Faults faults_;
     FaultEffect effect_;
     Duration reset_absent_ = 60s;
+    std::uint8_t battery_ = 0;            // 0: as reported
     FaultEffect overflow_;                // of reports for which there was no room
     FaultClass lost_ = FaultClass::none;  // the worst of what found no place or lost it
     std::optional<ActiveFault> first_cause_;

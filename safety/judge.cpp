@@ -50,13 +50,14 @@ Judge::Judge(const JudgeSetup& setup)
       inverter_verified_{setup.inverter_verified},
       start_{setup.start},
       observing_{must_observe(setup)},
-      signals_{setup.profile, 1},
+      signals_{setup.profile, std::max<std::uint8_t>(setup.battery_number, 1)},
       battery_link_{setup.start},
       inverter_link_{setup.start},
       contactors_{contactor_rules(setup.safety, must_observe(setup)), setup.start},
       gpio_{setup.safety.contactors},
       beat_{Duration{1s} / std::max(setup.safety.contactors.heartbeat_hz, 1U)}
 {
+    faults_.number_battery(setup.battery_number);
     faults_.reset_after(config_.reset_absent);
     verdict_.charge = verdict_.discharge = GrantWriter::nothing(Cause::link);
     note(EventType::start, "started", start_);
@@ -272,7 +273,22 @@ void Judge::judge_pack(Round& r)
         .samples = s, .inverter = r.in.inverter, .closed = r.closed, .rated = rated, .window = r.window, .cells = r.cells};
     frozen_.update(still, context);
     identity_.update(battery, facts, rules_.cells, r.closed || r.inverter_link.alive, context);
+    compare_with_others(r);
     watch_inverter(r);
+}
+
+// SAFE-281.
+void Judge::compare_with_others(const Round& r)
+{
+    const Beside& beside = r.in.beside;
+    if (beside.mismatch == FaultClass::none) return;
+    const Direction blocked = beside.mismatch >= FaultClass::block ? Direction::both : Direction::none;
+    ActiveFault f = condition(FaultId::pack_mismatch, beside.mismatch, blocked, Device::battery);
+    f.has_value = true;
+    f.unit = Unit::volt;
+    f.value_milli = beside.difference.milli();
+    f.limit_milli = beside.allowed.milli();
+    faults_.report(f, mismatch_hold);
 }
 
 // Signals first: the links ask whether all of them are fresh.
@@ -330,7 +346,7 @@ OpenCause Judge::open_causes(const Round& r, const FaultEffect& effect) const
     if (effect.worst >= FaultClass::trip) causes |= OpenCause::trip;
     if (effect.worst >= FaultClass::emergency) causes |= OpenCause::emergency;
     if (r.battery_bus.open || r.in.battery_bus.second_sender) causes |= OpenCause::foreign_sender;
-    if (beat_lost_) causes |= OpenCause::fault;
+    if (beat_lost_ || r.in.beside.mismatch >= FaultClass::block) causes |= OpenCause::fault;
     return causes;
 }
 
@@ -357,6 +373,7 @@ void Judge::judge_contactors(Round& r)
     in.identity_known = r.identity_known;
     in.fault_free = !effect.blocks_all() && !reported_.insulation_doubtful();
     in.inverter_present = r.inverter_present;
+    in.may_join = r.in.beside.may_join;
     in.causes = open_causes(r, effect);
     in.stop = r.in.stop_requested;
     in.hurry = r.in.stop_now;

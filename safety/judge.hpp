@@ -43,6 +43,7 @@ struct JudgeSetup {
     Verification inverter_verified = Verification::none;
     std::string_view inverter_name;
     Instant start{};
+    std::uint8_t battery_number = 0;  // of several, from 1; 0: the only one
 };
 // Observe mode, configured or because a driver is not verified as required (SAFE-244, SAFE-308).
 bool must_observe(const JudgeSetup& setup);
@@ -51,6 +52,18 @@ bool must_observe(const JudgeSetup& setup);
 struct PackInputs {
     const BatteryState& state;
     PackFacts facts;
+};
+
+// What the judge of one of several packs is told of the packs beside its own (SAFE-281). The default: there are none.
+struct Beside {
+    bool may_join = true;                    // the pack may be closed onto what the others hold
+    FaultClass mismatch = FaultClass::none;  // its voltage is not that of the others: WARN; BLOCK: it is to be opened
+    Voltage difference{}, allowed{};         // then
+    struct Together {
+        Sample<Current> current;    // of all packs; none when that of one is not known
+        Current charge, discharge;  // what the inverter was last told, magnitudes
+    };
+    std::optional<Together> together;
 };
 
 struct BusInputs {
@@ -67,8 +80,9 @@ inline constexpr unsigned tls_unverified = 1, state_not_kept = 2, retained_comma
 
 // The default is an empty house: it is judged, and nothing is granted (SAFE-003).
 struct JudgeInputs {
-    std::span<const PackInputs> packs{};  // one today
+    std::span<const PackInputs> packs{};  // none or one: of several packs each has a judge (safety/panel.hpp)
     const InverterState* inverter = nullptr;
+    Beside beside{};
     BusInputs battery_bus, inverter_bus;
     const ContactorLines* lines = nullptr;  // in `gpio` mode; null: not held
     OperatorState operator_{};
@@ -128,6 +142,7 @@ public:
     // SAFE-217: 25 s, less the time until the next evaluation.
     static constexpr Duration stop_limit = 24900ms, stop_zero_frames = 1s;
     static constexpr Duration silence_after = 30s;  // SAFE-112
+    static constexpr Duration mismatch_hold = 60s;  // of PACK_MISMATCH
 
 private:
     // What of a battery's configuration is judged.
@@ -176,6 +191,7 @@ private:
     void report_if(bool there, const ActiveFault& fault, Duration hold = {});
     void judge_buses(Round& r);
     void judge_pack(Round& r);
+    void compare_with_others(const Round& r);
     void judge_links(Round& r);
     void judge_contactors(Round& r);
     bool gpio() const { return !observing_ && config_.contactors.mode == ContactorMode::gpio; }

@@ -169,19 +169,16 @@ void Judge::watch_inverter(const Round& r)
             (f.id == FaultId::soc_low || f.id == FaultId::cell_low || f.id == FaultId::pack_low);
     };
     const bool empty = std::any_of(verdict_.faults.begin(), verdict_.faults.end(), empties);
-    Sample<Current> current = samples_.current;
+    // An inverter draws on all packs together; how it is shared between them is not its doing.
+    const auto& together = r.in.beside.together;
+    const Current charge = together ? together->charge : verdict_.charge.current();
+    const Current discharge = together ? together->discharge : verdict_.discharge.current();
+    Sample<Current> current = together ? together->current : samples_.current;
     if (frozen_.current_frozen()) current.fresh.reset();  // that would be no proof against the inverter
-    const OverLimit::Input in{.current = current,
-        .charge = verdict_.charge.current(),
-        .discharge = verdict_.discharge.current(),
-        .told = told,
-        .empty = empty};
+    const OverLimit::Input in{.current = current, .charge = charge, .discharge = discharge, .told = told, .empty = empty};
     over_limit_.update(in, {.config = config_, .faults = faults_, .now = r.now});
-    stop_inverter({.current = current,
-                      .told = told,
-                      .charge_zero = verdict_.charge.is_zero(),
-                      .discharge_zero = verdict_.discharge.is_zero()},
-        r.now);
+    stop_inverter(
+        {.current = current, .told = told, .charge_zero = charge <= Current{}, .discharge_zero = discharge <= Current{}}, r.now);
 }
 
 // An inverter that goes on although it was told to stop (SAFE-113).

@@ -33,6 +33,7 @@ void Judge::set_flags(const Round& r)
     for (const ActiveFault& f : faults_.faults()) v.faults.push_back(f);  // the places behind them stay as they are
     v.first_cause = faults_.first_cause();
     v.contactors = r.contactors.verdict;
+    v.contactors.proven_open = r.contactors.is_open;
     if (observing_) v.contactors.order = ContactorOrder::keep;
     if (stop_since_ && verdict_.stopped) v.contactors.coils = Coils{};
     v.pack = r.pack != nullptr ? r.pack->facts : PackFacts{};

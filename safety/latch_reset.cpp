@@ -54,12 +54,12 @@ std::optional<Refusal> refuse(const FaultTable& faults, const ActiveFault& f, co
     return Refusal{CommandCode::cause_present, words};
 }
 
-bool named(const ActiveFault& f, std::string_view name)
-{
-    return name == "all" || fault_name(f) == name || fault_kind(f) == name;
-}
-
 }  // namespace
+
+bool is_named(const ActiveFault& fault, std::string_view name)
+{
+    return name == "all" || fault_name(fault) == name || fault_kind(fault) == name;
+}
 
 ResetOutcome reset_latches(FaultTable& faults, const ResetRequest& request, Instant now)
 {
@@ -67,7 +67,7 @@ ResetOutcome reset_latches(FaultTable& faults, const ResetRequest& request, Inst
     Words reset;
     std::optional<Refusal> refusal;
     for (const ActiveFault& f : faults.faults()) {
-        if (!f.latched || !named(f, request.fault)) continue;
+        if (!f.latched || !is_named(f, request.fault)) continue;
         if (const auto no = refuse(faults, f, request, now)) {
             if (!refusal) refusal = no;
         } else if (faults.reset(f)) {

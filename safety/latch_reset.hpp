@@ -24,6 +24,9 @@ struct ResetOutcome {
     unsigned reset = 0;
 };
 
+// Whether a request for `name` means this fault.
+bool is_named(const ActiveFault& fault, std::string_view name);
+
 // Resets what the request names and what may be reset now; each fault is judged by itself.
 ResetOutcome reset_latches(FaultTable& faults, const ResetRequest& request, Instant now);
 
