@@ -112,6 +112,7 @@ const std::vector<Expected> rows{
     {FaultId::interlock_open, emergency, cd, system_error, general, no_pair},
     {FaultId::emergency_stop, emergency, cd, system_error, general, no_pair},
     {FaultId::gpio_lines, block, cd, system_error, pair_contactor, no_pair},
+    {FaultId::pack_mismatch, block, cd, 0, no_pair, no_pair},
     {FaultId::link_synthetic, warn, none_, 0, no_pair, no_pair},
     {FaultId::unverified_driver, warn, none_, 0, no_pair, no_pair},
     {FaultId::black_start, warn, none_, 0, no_pair, no_pair},
