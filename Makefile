@@ -72,7 +72,7 @@ bench: ## the figures of docs/benchmarks.md, measured here
 	@$(call configure_and_build,release) -t batgw batgw_bench
 	@build/release/batgw_bench $(ARGS)
 
-mutate: ## mutation testing of the judge, hours on two cores; ARGS="--sample 100" takes minutes
+mutate: ## mutation testing of the judge: small errors that a test must see; ARGS="--sample 500" or ARGS=safety/that_file.cpp is quicker
 	@tools/install-packages test
 	@$(call configure_and_build,dev) -t test_safety
 	@tools/mutate $(ARGS)
