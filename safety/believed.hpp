@@ -27,10 +27,10 @@ public:
         const Instant at = reading.at();
         const bool first = !value_ || (!suspect_ && at - at_ > reading.max_age());
         if (first || !jumps(*value_, at_, *value, at, rule)) return believe(*value, at);
-        count_ = suspect_ && !jumps(*suspect_, suspect_at_, *value, at, rule) ? count_ + 1 : 1;
+        if (!suspect_ || jumps(*suspect_, suspect_at_, *value, at, rule)) count_ = 0;
         suspect_ = value;
         suspect_at_ = at;
-        if (count_ >= samples_to_believe) believe(*value, at);
+        if (++count_ >= samples_to_believe) believe(*value, at);
     }
 
     std::optional<Q> value() const { return value_; }
@@ -53,13 +53,12 @@ private:
         at_ = at;
         ++samples_;
         suspect_.reset();
-        count_ = 0;
     }
 
     std::optional<Q> value_, suspect_;
     Instant at_{}, suspect_at_{};
     std::uint32_t samples_ = 0, seen_ = 0;
-    unsigned count_ = 0;
+    unsigned count_ = 0;  // of suspect ones in agreement
 };
 
 }  // namespace batgw

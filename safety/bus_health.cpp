@@ -6,9 +6,10 @@ namespace batgw {
 
 namespace {
 
+// A counter that began again tells of nothing new.
 std::uint64_t increase(std::uint64_t& seen, std::uint64_t total)
 {
-    const std::uint64_t more = total > seen ? total - seen : 0;
+    const std::uint64_t more = total - std::min(seen, total);
     seen = total;
     return more;
 }
@@ -44,8 +45,6 @@ ActiveFault BusHealth::about(FaultId id, FaultClass level, Direction direction, 
 void BusHealth::count_drops(std::uint64_t total, Instant now)
 {
     const std::int64_t second = now.time_since_epoch() / 1s;
-    if (!started_) second_ = second;
-    started_ = true;
     const std::int64_t passed = std::min<std::int64_t>(second - second_, static_cast<std::int64_t>(drops_.size()));
     for (std::int64_t i = 1; i <= passed; ++i) {
         auto& oldest = drops_[static_cast<std::size_t>((second - passed + i) % static_cast<std::int64_t>(drops_.size()))];
@@ -105,7 +104,7 @@ void BusHealth::add_bus_state(const BusStatus& status, Result& result, Instant n
 void BusHealth::watch_foreign(std::uint64_t total, bool ever_sent, bool opened, Instant now)
 {
     const std::uint64_t more = increase(foreign_seen_, total);
-    if (foreign_count_ > 0 && more == 0 && now - foreign_at_ >= foreign_clear) {
+    if (more == 0 && now - foreign_at_ >= foreign_clear) {
         foreign_count_ = 0;
         conflict_running_ = opened_for_conflict_ = false;
     }

@@ -64,7 +64,6 @@ private:
     std::array<std::uint64_t, 60> drops_{};
     std::uint64_t drops_seen_ = 0, drops_sum_ = 0;
     std::int64_t second_ = 0;
-    bool started_ = false;
     FaultClass drops_level_ = FaultClass::none;
     // The last bus-offs.
     std::array<Instant, 8> bus_offs_{};

@@ -160,6 +160,21 @@ TEST_CASE("after an outage the first sample counts, unless it was already in dou
     }
 }
 
+TEST_CASE("a sample that comes just when the old one is as old as it may get is compared with it")
+{
+    // SAFE-026
+    Reading<Voltage> v{5s};
+    Believed<Voltage> believed;
+    const Believed<Voltage>::Rule rule{.most = 500_mV};
+    const Instant start{std::chrono::hours{1}};
+    v.set(3300_mV, start);
+    believed.look(v, rule);
+    v.set(3900_mV, start + 5s);
+    believed.look(v, rule);
+    REQUIRE(believed.value() == 3300_mV);
+    REQUIRE(believed.suspect() == 3900_mV);
+}
+
 TEST_CASE("a value that jumps about for longer than the old one may get old is no value: its direction is blocked")
 {
     // SAFE-026, SAFE-023

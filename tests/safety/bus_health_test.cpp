@@ -74,6 +74,8 @@ TEST_CASE("bus health: more than 10 receive drops in a minute warn, more than 10
     CHECK(f->direction == Direction::none);
     CHECK(f->device == Device::inverter);
     CHECK(f->detail == "can0");
+    CHECK(f->has_value);
+    CHECK(f->unit == Unit::count);
     CHECK(f->value_milli == 11'000);
     CHECK(f->limit_milli == 10'000);
     b.status.counters.queue_drops = 100;
@@ -116,6 +118,8 @@ TEST_CASE("bus health: bus-off warns while it lasts, and for ten minutes when th
     auto f = find(r, FaultId::bus_off);
     REQUIRE(f);
     CHECK(f->level == FaultClass::warn);
+    CHECK(f->has_value);
+    CHECK(f->unit == Unit::count);
     CHECK(f->value_milli == 1000);
     b.status.state = BusState::active;
     CHECK_FALSE(find(b.at(2s), FaultId::bus_off));
@@ -200,6 +204,7 @@ TEST_CASE("bus health: one foreign frame before our first delays that for 10 s a
     b.tx.ever_sent = false;
     b.traffic.own_ids = 1;
     CHECK(b.at(0s).mute);
+    CHECK(b.at(1s).foreign);
     CHECK(b.at(9999ms).mute);
     CHECK_FALSE(b.at(10s).mute);
     CHECK_FALSE(b.at(60s).mute);
@@ -254,4 +259,58 @@ TEST_CASE("bus health: own ids on the inverter bus while running block, nothing 
     CHECK_FALSE(r.mute);
     CHECK(find(b.at(121s), FaultId::id_conflict));
     CHECK_FALSE(find(b.at(122s), FaultId::id_conflict));
+}
+
+TEST_CASE("bus health: a counter that begins again tells of nothing new, and what comes after it counts")
+{
+    // SAFE-261, SAFE-262
+    Bus b{Device::battery};
+    b.status.counters.queue_drops = 9;
+    b.status.counters.bus_off = 4;
+    b.at(0s);
+    b.status.counters = {};
+    CHECK(b.at(1s).faults.empty());
+    b.status.counters.queue_drops = 2;
+    b.status.counters.bus_off = 2;
+    const auto r = b.at(2s);
+    REQUIRE(find(r, FaultId::rx_drops));
+    CHECK(find(r, FaultId::rx_drops)->value_milli == 11'000);
+    REQUIRE(find(r, FaultId::bus_off));
+    CHECK(find(r, FaultId::bus_off)->value_milli == 6000);
+}
+
+TEST_CASE("bus health: in the first seconds of a host nothing is remembered that did not happen")
+{
+    // SAFE-185, SAFE-262
+    Bus b{Device::battery};
+    b.tx.ever_sent = false;
+    CHECK_FALSE(b.at(1s - t0.time_since_epoch()).mute);
+    b.status.state = BusState::bus_off;
+    b.status.counters.bus_off = 1;
+    const auto f = find(b.at(2s - t0.time_since_epoch()), FaultId::bus_off);
+    REQUIRE(f);
+    CHECK(f->value_milli == 1000);
+}
+
+TEST_CASE("bus health: forgetting the conflict of the start begins its count anew, and ends no other conflict")
+{
+    // SAFE-045, SAFE-185
+    Bus b{Device::inverter};
+    b.tx.ever_sent = false;
+    b.traffic.own_ids = 2;
+    REQUIRE(find(b.at(0s), FaultId::id_conflict));
+    b.health.forget_conflict();
+    CHECK(b.at(1s).faults.empty());
+    b.traffic.own_ids = 3;
+    CHECK(b.at(2s).faults.empty());
+    b.traffic.own_ids = 4;
+    CHECK(find(b.at(3s), FaultId::id_conflict));
+
+    Bus running{Device::inverter};
+    running.traffic.own_ids = 2;
+    REQUIRE(find(running.at(0s), FaultId::id_conflict));
+    running.health.forget_conflict();
+    const auto r = running.at(1s);
+    CHECK(find(r, FaultId::id_conflict));
+    CHECK(r.foreign);
 }
