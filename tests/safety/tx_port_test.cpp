@@ -466,6 +466,33 @@ TEST_CASE("transmit port: a muted port sends nothing and keeps nothing")
     CHECK(drain(port, t0, stamp(t0)).size() == 1);
 }
 
+TEST_CASE("transmit port: only a frame that was handed out last can have been sent")
+{
+    // SAFE-006, SAFE-263
+    TxPort idle{rules};
+    CHECK_FALSE(idle.next(t0, stamp(t0)));
+    idle.sent(t0);
+    CHECK_FALSE(idle.ever_sent());
+
+    TxPort port{rules};
+    queue(port, frame(0x110), t0, stamp(t0));
+    REQUIRE(port.next(t0, stamp(t0)));
+    port.mute(true);
+    CHECK_FALSE(port.next(t0, stamp(t0)));
+    port.sent(t0);
+    CHECK_FALSE(port.ever_sent());
+    port.mute(false);
+    queue(port, frame(0x110), t0, stamp(t0));
+    REQUIRE(port.next(t0, stamp(t0)));
+    port.blocked(t0);
+    port.sent(t0);
+    CHECK_FALSE(port.ever_sent());
+    REQUIRE(port.next(t0 + 5ms, stamp(t0)));
+    port.discard();
+    port.sent(t0 + 5ms);
+    CHECK_FALSE(port.ever_sent());
+}
+
 TEST_CASE("transmit port: is a value, a copy goes its own way")
 {
     // SAFE-002
