@@ -192,6 +192,8 @@ void Bridge::judge(Instant now)
     next_judgement_ = judge_.next_evaluation();
     std::visit([&](auto& out) { out.mute(verdict().mute_battery); }, port(Side::battery).out);
     std::visit([&](auto& out) { out.mute(verdict().mute_inverter); }, port(Side::inverter).out);
+    std::visit([&](auto& out) { out.slow(verdict().slow_battery, now); }, port(Side::battery).out);
+    std::visit([&](auto& out) { out.slow(verdict().slow_inverter, now); }, port(Side::inverter).out);
     // The inverter learns of a lower limit in the same turn; its driver ignores a call that brings nothing new.
     inverter_wake_ = now;
     if (verdict().contactors.order != last_order_) battery_wake_ = now;

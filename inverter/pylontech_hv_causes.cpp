@@ -131,7 +131,7 @@ constexpr std::array table{
     // For people, or about the inverter itself.
     unshown(FaultId::contactor_wear), unshown(FaultId::precharge_unverified), unshown(FaultId::link_precharged),
     unshown(FaultId::inv_link_lost), unshown(FaultId::link_synthetic), unshown(FaultId::unverified_driver), unshown(FaultId::black_start),
-    unshown(FaultId::pack_mismatch),
+    unshown(FaultId::pack_mismatch), unshown(FaultId::no_ack),
     unshown(FaultId::bus_off), unshown(FaultId::bus_down), unshown(FaultId::tx_starved), unshown(FaultId::retained_command),
     unshown(FaultId::tls_unverified), unshown(FaultId::state_not_kept), unshown(FaultId::clock_invalid),
     unshown(FaultId::assumed), unshown(FaultId::idle_drain),

@@ -80,6 +80,7 @@ constexpr std::array fault_rows{
     FaultRow{FaultId::bus_off, Item::communication},
     FaultRow{FaultId::bus_down, Item::communication},
     FaultRow{FaultId::tx_starved, Item::communication},
+    FaultRow{FaultId::no_ack, Item::none},
     FaultRow{FaultId::rx_drops, Item::communication},
     FaultRow{FaultId::retained_command, Item::none},
     FaultRow{FaultId::tls_unverified, Item::none},

@@ -88,6 +88,7 @@ constexpr bool covers(Direction set, Direction one)
     X(bus_off, "BUS_OFF", "SAFE-262")                                                                                            \
     X(bus_down, "BUS_DOWN", "SAFE-251")                                                                                          \
     X(tx_starved, "TX_STARVED", "SAFE-263")                                                                                      \
+    X(no_ack, "NO_ACK", "SAFE-264")                                                                                              \
     X(rx_drops, "RX_DROPS", "SAFE-261")                                                                                          \
     X(retained_command, "RETAINED_COMMAND", "SAFE-194")                                                                          \
     X(tls_unverified, "TLS_UNVERIFIED", "MQTT-071")                                                                              \

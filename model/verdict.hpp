@@ -194,6 +194,7 @@ struct Verdict {
     bool fall_silent = false;                  // silence: both limits were told as zero, nothing more is sent
     bool stopped = false;                      // orderly stop complete: nothing needs to be sent any more
     bool mute_battery = false, mute_inverter = false;  // never transmit there (SAFE-185, observe mode)
+    bool slow_battery = false, slow_inverter = false;  // nobody acknowledges there: no message more than once a second (SAFE-264)
     // SAFE-219: what should always hold of a verdict and did not, in words; empty: all is well. A judge that contradicts itself
     // is not asked again: this is its last verdict, zero and open, and the program ends.
     std::string_view broken;

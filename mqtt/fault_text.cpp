@@ -75,6 +75,7 @@ std::string_view plain_words(FaultId id)
     case FaultId::bus_off: return "CAN controller off the bus";
     case FaultId::bus_down: return "interface or port not usable";
     case FaultId::tx_starved: return "frames cannot be sent";
+    case FaultId::no_ack: return "nobody acknowledges what is sent";
     case FaultId::rx_drops: return "received frames were lost";
     case FaultId::retained_command: return "a retained command lies on the broker";
     case FaultId::tls_unverified: return "the broker's certificate is not checked";

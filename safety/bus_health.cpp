@@ -29,7 +29,12 @@ BusHealth::Result BusHealth::update(
     add_drops(status, r);
     add_bus_state(status, r, now);
     add_foreign(status, tx.ever_sent, r, now);
-    if (tx.starved) r.faults.push_back(about(FaultId::tx_starved, FaultClass::warn, Direction::none, status));
+    acknowledger_.update(status, now);
+    r.alone = acknowledger_.missing();
+    if (r.alone) r.faults.push_back(about(FaultId::no_ack, FaultClass::info, Direction::none, status));
+    // Frames that wait because nobody takes them do not wait for us.
+    if (tx.starved && !acknowledger_.doubtful())
+        r.faults.push_back(about(FaultId::tx_starved, FaultClass::warn, Direction::none, status));
     if (tx.refusing) r.faults.push_back(about(FaultId::tx_guard_refused, FaultClass::block, Direction::both, status));
     return r;
 }

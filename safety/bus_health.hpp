@@ -1,9 +1,10 @@
-// How one bus is doing, as fault conditions (SAFE-006, SAFE-185, SAFE-251, SAFE-261 to 263).
+// How one bus is doing, as fault conditions (SAFE-006, SAFE-185, SAFE-251, SAFE-261 to 264).
 #pragma once
 
 #include "model/bus_status.hpp"
 #include "model/fault.hpp"
 #include "model/time.hpp"
+#include "safety/acknowledger.hpp"
 #include "safety/conditions.hpp"
 
 #include <array>
@@ -33,6 +34,7 @@ public:
         bool dead = false;     // nothing got out for 10 s: the link counts as lost
         bool open = false;     // foreign sender on a battery bus: controlled opening (SAFE-185)
         bool mute = false;     // never transmit here
+        bool alone = false;    // nobody acknowledges: send slowly (SAFE-264)
         bool foreign = false;  // somebody else was heard within the last minute
     };
     // `opened`: our contactors are proven open, or not ours: the controlled opening is over.
@@ -69,6 +71,7 @@ private:
     std::array<Instant, 8> bus_offs_{};
     std::size_t bus_off_next_ = 0, bus_off_count_ = 0;
     std::uint64_t bus_off_seen_ = 0;
+    Acknowledger acknowledger_;
     // Foreign sender.
     std::uint64_t foreign_seen_ = 0;
     std::uint64_t foreign_count_ = 0;  // since the last quiet minute, at most two

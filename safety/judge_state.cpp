@@ -69,6 +69,8 @@ void Judge::set_flags(const Round& r)
     // A conflict found by an earlier run silences this one too (SAFE-185, SAFE-046).
     v.mute_battery = observing_ || r.battery_bus.mute || faults_.latched(FaultId::id_conflict, Device::battery);
     v.mute_inverter = observing_ || r.inverter_bus.mute || faults_.latched(FaultId::id_conflict, Device::inverter);
+    v.slow_battery = r.battery_bus.alone;
+    v.slow_inverter = r.inverter_bus.alone;
 }
 
 // SAFE-217.

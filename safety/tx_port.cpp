@@ -71,7 +71,8 @@ void BasicTxPort<Frame>::put(const Frame& frame, Instant now, const Stamp& stamp
     if (slot == nullptr || too_soon(*slot, now, stamp)) return refuse(refusals, now);
     // A message that its driver gave up long ago begins anew.
     if (!slot->pending && slot->waiting_since && now - slot->queued_at > 3 * period(*slot)) stop_waiting(*slot);
-    if (slot->pending && now - slot->queued_at >= period(*slot)) ++dropped_;  // replaced a whole beat later: that beat is lost
+    if (!slow_ && slot->pending && now - slot->queued_at >= period(*slot))
+        ++dropped_;  // replaced a whole beat later: that beat is lost
     if (!slot->pending) slot->order = ++order_;
     if (!slot->waiting_since) {
         slot->waiting_since = now;
@@ -98,11 +99,20 @@ bool BasicTxPort<Frame>::too_soon(const Slot& slot, Instant now, const Stamp& st
     return !(slot.rule.carries_verdict && (stamp.charge < slot.sent_stamp.charge || stamp.discharge < slot.sent_stamp.discharge));
 }
 
+template <class Frame>
+bool BasicTxPort<Frame>::lower(const Slot& slot)
+{
+    return slot.rule.carries_verdict &&
+        (slot.stamp.charge < slot.sent_stamp.charge || slot.stamp.discharge < slot.sent_stamp.discharge);
+}
+
 // A lower limit may come out of cycle, but not sooner than this after the last frame of its id.
 template <class Frame>
 Instant BasicTxPort<Frame>::earliest(const Slot& slot) const
 {
-    if (!slot.ever_sent || slot.queued_at - slot.sent_queued_at >= slot.rule.min_spacing) return Instant::min();
+    if (!slot.ever_sent) return Instant::min();
+    if (slow_ && !lower(slot)) return slot.sent_at + slow_spacing;
+    if (slot.queued_at - slot.sent_queued_at >= slot.rule.min_spacing) return Instant::min();
     return slot.sent_at + std::min(slot.rule.min_spacing, decrease_spacing);
 }
 
@@ -118,8 +128,8 @@ void BasicTxPort<Frame>::check(Slot& slot, Instant now, const Stamp& newest)
     if (!late && !unfounded && !superseded) return;
     slot.pending = false;
     if (superseded) ++overtaken_;
-    if (late || failing_since_) {
-        ++dropped_;
+    if (late || failing_since_ || slow_) {
+        dropped_ += slow_ ? 0U : 1U;
         return;
     }
     refuse(slot.refusals, now);
@@ -141,7 +151,7 @@ std::optional<Frame> BasicTxPort<Frame>::next(Instant now, const Stamp& newest)
     if (waiting_ == 0) return std::nullopt;
     for (Slot& slot : slots_) {
         if (slot.pending) check(slot, now, newest);
-        if (!slot.missed_counted && behind(slot, 2, now)) {
+        if (!slow_ && !slot.missed_counted && behind(slot, 2, now)) {
             slot.missed_counted = true;
             ++missed_;
         }
@@ -176,7 +186,7 @@ template <class Frame>
 void BasicTxPort<Frame>::blocked(Instant now)
 {
     has_in_hand_ = false;
-    retry_at_ = now + retry_after;
+    retry_at_ = now + (slow_ ? slow_spacing : retry_after);
     if (!failing_since_) failing_since_ = now;
     last_failure_ = now;
 }
@@ -205,6 +215,19 @@ void BasicTxPort<Frame>::mute(bool on)
 }
 
 template <class Frame>
+void BasicTxPort<Frame>::slow(bool on, Instant now)
+{
+    if (slow_ && !on) {
+        retry_at_ = Instant::min();
+        for (Slot& slot : slots_) {
+            if (!slot.pending) stop_waiting(slot);
+            if (slot.waiting_since) slot.waiting_since = now;
+        }
+    }
+    slow_ = on;
+}
+
+template <class Frame>
 Instant BasicTxPort<Frame>::wake() const
 {
     Instant when = end_of_time;
@@ -229,7 +252,8 @@ bool BasicTxPort<Frame>::refusing(Instant now) const
 template <class Frame>
 bool BasicTxPort<Frame>::starved(Instant now) const
 {
-    return waiting_ > 0 && std::any_of(slots_.begin(), slots_.end(), [now](const Slot& slot) { return behind(slot, 3, now); });
+    return !slow_ && waiting_ > 0 &&
+        std::any_of(slots_.begin(), slots_.end(), [now](const Slot& slot) { return behind(slot, 3, now); });
 }
 
 // A message that has not got out for so many of its periods, and that its driver still asks for.

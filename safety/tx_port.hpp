@@ -44,6 +44,9 @@ public:
     void blocked(Instant now);  // ENOBUFS: the frame stays, everything waits for the next 5 ms tick
     void discard();             // bus-off, down, gone: nothing of before is sent afterwards (SAFE-262)
     void mute(bool on);         // nothing is sent, pending frames are void (SAFE-185, SAFE-244)
+    // Nobody acknowledges: no message more often than every second, except for a lower limit; what waits then is no trouble
+    // (SAFE-264).
+    void slow(bool on, Instant now);
 
     // When to call next() again; end_of_time when nothing waits for time.
     Instant wake() const;
@@ -62,6 +65,7 @@ public:
     static constexpr Duration verdict_age_max = 1s;
     static constexpr Duration decrease_spacing = 100ms;  // SAFE-091
     static constexpr Duration retry_after = 5ms;
+    static constexpr Duration slow_spacing = 1s;
     static constexpr Duration dead_after = 10s;
     static constexpr Duration refusal_window = 10s;
     static constexpr Duration default_period = 1s;  // of rules that state none
@@ -98,6 +102,7 @@ private:
     void put(const Frame& frame, Instant now, const Stamp& stamp);
     void refuse(std::size_t refusals, Instant now);
     bool too_soon(const Slot& slot, Instant now, const Stamp& stamp) const;
+    static bool lower(const Slot& slot);
     Instant earliest(const Slot& slot) const;
     void check(Slot& slot, Instant now, const Stamp& newest);
     void stop_waiting(Slot& slot);
@@ -108,7 +113,7 @@ private:
     unsigned waiting_ = 0;            // slots with a waiting_since: mostly none, and then there is nothing to look at
     std::size_t in_hand_ = 0;
     bool has_in_hand_ = false;
-    bool muted_ = false, ever_sent_ = false;
+    bool muted_ = false, slow_ = false, ever_sent_ = false;
     std::uint64_t order_ = 0;
     Instant retry_at_ = Instant::min();
     Instant last_success_{};

@@ -312,8 +312,8 @@ TEST_CASE("pylontech_hv: a full, an empty or an unwilling battery is no trouble,
 {
     for (const FaultId id : {FaultId::soc_low, FaultId::soc_high, FaultId::soc_curve, FaultId::bms_denies, FaultId::inv_link_lost,
              FaultId::pack_mismatch, FaultId::link_synthetic, FaultId::unverified_driver, FaultId::black_start, FaultId::bus_off,
-             FaultId::bus_down, FaultId::tx_starved, FaultId::retained_command, FaultId::tls_unverified, FaultId::state_not_kept,
-             FaultId::clock_invalid}) {
+             FaultId::bus_down, FaultId::tx_starved, FaultId::no_ack, FaultId::retained_command, FaultId::tls_unverified,
+             FaultId::state_not_kept, FaultId::clock_invalid}) {
         CAPTURE(std::string{to_string(id)});
         CHECK(shown_for(fault(id, block, both), false).first == "0000000000");
     }

@@ -124,6 +124,7 @@ const std::vector<Expected> rows{
     {FaultId::bus_off, warn, none_, communication, no_pair, pair_internal, communication},
     {FaultId::bus_down, warn, none_, communication, no_pair, pair_internal, communication},
     {FaultId::tx_starved, warn, none_, communication, no_pair, pair_internal, communication},
+    {FaultId::no_ack, info, none_, 0, no_pair, no_pair},
     {FaultId::rx_drops, warn, none_, communication, no_pair, pair_internal, communication},
     {FaultId::rx_drops, block, cd, system_error | communication, pair_internal, no_pair, communication},
     {FaultId::retained_command, warn, none_, 0, no_pair, no_pair},

@@ -173,6 +173,28 @@ TEST_CASE("bus health: what the transmit port says becomes faults")
     CHECK_FALSE(find(r, FaultId::tx_starved));
 }
 
+TEST_CASE("bus health: frames that nobody acknowledges are information, and not starved, from the first doubt on")
+{
+    // SAFE-264
+    Bus b{Device::battery};
+    b.tx.starved = true;
+    b.status.state = BusState::passive;
+    b.status.tx_errors = 128;
+    for (int i = 0; i <= 19; ++i) REQUIRE(b.at(i * 100ms).faults.empty());
+    const auto r = b.at(2s);
+    CHECK(r.alone);
+    CHECK(r.up);
+    REQUIRE(r.faults.size() == 1);
+    CHECK(r.faults[0].id == FaultId::no_ack);
+    CHECK(r.faults[0].level == FaultClass::info);
+    CHECK(r.faults[0].detail == "can0");
+    b.status.state = BusState::active;
+    const auto after = b.at(3s);
+    CHECK_FALSE(after.alone);
+    CHECK(find(after, FaultId::tx_starved));
+    CHECK_FALSE(find(after, FaultId::no_ack));
+}
+
 TEST_CASE("bus health: our own ids heard before our first transmission trip and mute that bus for good")
 {
     // SAFE-185

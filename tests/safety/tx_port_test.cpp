@@ -319,6 +319,69 @@ TEST_CASE("transmit port: a full queue is tried again at the next 5 ms tick, in 
     CHECK(port.last_success() == t0 + 5ms);
 }
 
+TEST_CASE("transmit port: slow, each message leaves once a second with its newest content, and nothing of it is trouble")
+{
+    // SAFE-264
+    TxPort port{rules};
+    port.slow(true, t0);
+    std::vector<Instant> sent_at;
+    std::uint8_t beat = 0;
+    Instant now = t0;
+    for (; now < t0 + 5s; now += 50ms) {
+        queue(port, frame(0x12d, ++beat), now, stamp(now));
+        for (const CanFrame& f : drain(port, now, stamp(now))) {
+            CHECK(f.data[0] == beat);
+            sent_at.push_back(now);
+        }
+        REQUIRE_FALSE(port.starved(now));
+    }
+    REQUIRE(sent_at.size() == 5);
+    for (std::size_t i = 0; i < sent_at.size(); ++i) CHECK(sent_at[i] == t0 + static_cast<int>(i) * 1s);
+    CHECK(counted(port).dropped == 0);
+    CHECK(counted(port).missed == 0);
+    CHECK(counted(port).refused == 0);
+    // At its usual pace again at once, and what waited before does not count as starved.
+    port.slow(false, now);
+    for (int i = 0; i < 20; ++i, now += 50ms) {
+        queue(port, frame(0x12d), now, stamp(now));
+        REQUIRE(drain(port, now, stamp(now)).size() == 1);
+        REQUIRE_FALSE(port.starved(now));
+    }
+    CHECK(counted(port).missed == 0);
+}
+
+TEST_CASE("transmit port: slow, a lower limit still leaves at once, and what it overtakes is not refused")
+{
+    // SAFE-264, SAFE-091
+    TxPort port{rules};
+    port.slow(true, t0);
+    queue(port, frame(0x12d, 1), t0, stamp(t0));
+    REQUIRE(drain(port, t0, stamp(t0)).size() == 1);
+    queue(port, frame(0x12d, 2), t0 + 60ms, stamp(t0 + 60ms));
+    const Stamp lower = stamp(t0 + 100ms, 0_W, 5_kW, 2);
+    CHECK(drain(port, t0 + 100ms, lower).empty());
+    CHECK(port.overtaken() == 1);
+    CHECK(counted(port).refused == 0);
+    queue(port, frame(0x12d, 3), t0 + 110ms, lower);
+    REQUIRE(drain(port, t0 + 110ms, lower).size() == 1);
+    queue(port, frame(0x12d, 4), t0 + 160ms, lower);
+    CHECK(port.wake() == t0 + 1110ms);
+}
+
+TEST_CASE("transmit port: slow, a full queue is tried once a second, and at once when somebody is there")
+{
+    // SAFE-264
+    TxPort port{rules};
+    port.slow(true, t0);
+    queue(port, frame(0x110), t0, stamp(t0));
+    REQUIRE(port.next(t0, stamp(t0)));
+    port.blocked(t0);
+    CHECK(port.wake() == t0 + 1s);
+    CHECK_FALSE(port.next(t0 + 999ms, stamp(t0)));
+    port.slow(false, t0 + 999ms);
+    CHECK(port.next(t0 + 999ms, stamp(t0)));
+}
+
 TEST_CASE("transmit port: after a stall no frame older than its period, and no higher limit than the newest, is seen")
 {
     // SAFE-263, SAFE-262

@@ -113,12 +113,14 @@ public:
     }
     void set_bus(Side side, BusState state)
     {
-        BusStatus& s = bus_[static_cast<std::size_t>(side)];
+        BusStatus& s = bus_status(side);
         s.name.assign(side == Side::battery ? "can0" : "can1");
         s.state = state;
         s.tried = true;
-        bridge.on_bus(side, s, now);
+        tell_bus(side);
     }
+    BusStatus& bus_status(Side side) { return bus_[static_cast<std::size_t>(side)]; }
+    void tell_bus(Side side) { bridge.on_bus(side, bus_status(side), now); }
     // A frame from nowhere onto a bus.
     void inject(Side side, const CanFrame& frame, Duration queued = 0us)
     {
