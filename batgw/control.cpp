@@ -65,6 +65,7 @@ Control::Control(event_base* base, std::string path, Hooks hooks)
 {
     if (listen()) {
         on_client_ = watch<&Control::accept>(base_, listener_.get(), EV_READ, *this);
+        on_pause_over_ = make_event<&Control::accept_again>(base_, -1, 0, *this);
         return;
     }
     hooks_.log(LogLevel::warn,
@@ -105,7 +106,14 @@ bool Control::listen()
 void Control::accept()
 {
     Fd fd{::accept4(listener_.get(), nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC)};
-    if (!fd) return;  // gone again
+    if (!fd) {
+        if (errno != EMFILE && errno != ENFILE && errno != ENOMEM && errno != ENOBUFS) return;  // gone again
+        // Who knocks stays at the door, and would be told of without end.
+        constexpr timeval pause{pause_s, 0};
+        event_del(on_client_.get());
+        event_add(on_pause_over_.get(), &pause);
+        return;
+    }
     if (clients_.size() >= clients_max) {
         constexpr std::string_view busy = "error busy\ntoo many clients at once\n";
         [[maybe_unused]] const auto n = ::send(fd.get(), busy.data(), busy.size(), MSG_NOSIGNAL);
@@ -114,6 +122,8 @@ void Control::accept()
     Client& client = clients_.emplace_back(Client{.control = *this, .fd = std::move(fd)});
     wait_for(client, EV_READ);
 }
+
+void Control::accept_again() { event_add(on_client_.get(), nullptr); }
 
 void Control::wait_for(Client& client, short what)
 {

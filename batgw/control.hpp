@@ -47,12 +47,14 @@ public:
 
     static constexpr std::size_t clients_max = 8, request_max = 512;  // bytes
     static constexpr int patience_s = 5;
+    static constexpr int pause_s = 1;  // of a listener for which there is no file handle or memory left
 
 private:
     struct Client;
     bool listen();
     bool make_way();
     void accept();
+    void accept_again();
     void ready(Client& client, short what);
     void read(Client& client);
     void write(Client& client);
@@ -66,7 +68,7 @@ private:
     std::string path_;
     Hooks hooks_;
     Fd listener_;
-    EventHandle on_client_;
+    EventHandle on_client_, on_pause_over_;
     std::list<Client> clients_;
     CommandRate rate_;  // of resets: each is an event
     std::uint64_t last_ticket_;

@@ -3,6 +3,7 @@
 #include "batgw/gateway.hpp"
 #include "batgw/latch_file.hpp"
 #include "batgw/outside.hpp"
+#include "batgw/realtime.hpp"
 #include "batgw/store.hpp"
 #include "battery/registry.hpp"
 #include "bus/gpio.hpp"
@@ -15,6 +16,7 @@
 #include <algorithm>
 #include <csignal>
 #include <cstdio>
+#include <functional>
 #include <stdexcept>
 
 #include <malloc.h>
@@ -44,6 +46,14 @@ std::optional<std::string> persistence_refusal(const SafetyConfig::Contactors& c
         "contactors.mode gpio: outputs of this kernel outlive the program ({} is on). Switch that off, or wire a drop-out "
         "relay to contactors.gpio.heartbeat and set safety.contactors.gpio_persistence_acknowledged",
         *file);
+}
+
+void say_realtime(const std::string& missing, const std::function<void(LogLevel, std::string_view)>& say)
+{
+    if (missing.empty())
+        say(LogLevel::info, fmt::format("real time: memory locked, priority {}", realtime_priority));
+    else
+        say(LogLevel::warn, fmt::format("real time, as far as it is allowed: {}", missing));
 }
 
 }  // namespace
@@ -148,6 +158,8 @@ int run_gateway(const RunOptions& options)
                 .start = start.record,
                 .restart_loop = looping,
                 .control_socket = config->control_socket}};
+        // Last, so that no other thread has it.
+        if (config->safety.process.realtime) say_realtime(become_realtime(), say);
         gateway.run();
         outside.orderly();
     }

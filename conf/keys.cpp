@@ -465,7 +465,7 @@ constexpr Key table[] = {
     number("safety.process.crash_loop.count", 2, 20, BATGW_FIELD(safety.process.crash_loop.count), "more unclean starts than this ..."),
     number("safety.process.crash_loop.window_s", 60, 3600, BATGW_FIELD(safety.process.crash_loop.window), "... within this time are a trip"),
     number("safety.process.heartbeat_hz", 5, 20, BATGW_FIELD(safety.contactors.heartbeat_hz), "gpio: the heartbeat output changes so many times a second").needs_restart(),
-    later("safety.process.realtime", "false", "locked memory and a real-time priority"),
+    boolean("safety.process.realtime", BATGW_FIELD(safety.process.realtime), "locked memory, and a real-time priority for the thread of the buses; see operating.md").needs_restart(),
     choice<verifications>("safety.process.require_verification", BATGW_FIELD(safety.process.require_verification), "drivers tried less than this only observe").needs_restart(),
 
     text("mqtt.host", BATGW_FIELD(mqtt->host), check_host, "host name or address", "the broker").no_default(),

@@ -215,6 +215,7 @@ struct SafetyConfig {
             unsigned count = 5;
             Duration window = 600s;
         } crash_loop;
+        bool realtime = false;  // SAFE-218
         Verification require_verification = Verification::none;
     } process;
 };

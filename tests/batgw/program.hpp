@@ -96,6 +96,7 @@ public:
         return status_;
     }
     bool runs() { return wait(0) == -1; }
+    pid_t pid() const { return pid_; }
     std::string out() const { return folder_.read("out"); }
     std::string err() const { return folder_.read("err"); }
     // A line with this in it, said since the last call that found one.

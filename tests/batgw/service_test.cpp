@@ -35,14 +35,15 @@ std::string heard(const Terminal& line, std::chrono::milliseconds time)
     return bytes;
 }
 
-std::set<std::string> unit_lines()
+std::set<std::string> lines_of(const std::string& file)
 {
-    std::ifstream in{"etc/batgw.service"};
+    std::ifstream in{file};
     REQUIRE(in.good());
     std::set<std::string> lines;
     for (std::string line; std::getline(in, line);) lines.insert(line);
     return lines;
 }
+std::set<std::string> unit_lines() { return lines_of("etc/batgw.service"); }
 
 }  // namespace
 
@@ -92,4 +93,21 @@ TEST_CASE("the service unit: watched, started anew for ever, checked before, swi
         if (line.starts_with("OOMScoreAdjust=")) oom = std::stoi(line.substr(15));
     CHECK(oom < 0);
     CHECK(oom > -1000);  // can still be ended when it is the one that eats the memory
+}
+
+// SAFE-218, SAFE-212
+TEST_CASE(
+    "the service unit: a call that is not allowed fails instead of ending the gateway, and real time is allowed on request only")
+{
+    const auto lines = unit_lines();
+    for (const char* line : {"RestrictRealtime=yes", "SystemCallFilter=~@privileged @resources", "SystemCallErrorNumber=EPERM"}) {
+        CAPTURE(line);
+        CHECK(lines.contains(line));
+    }
+    const auto allowed = lines_of("etc/realtime.conf");
+    for (const char* line : {"[Service]", "LimitRTPRIO=10", "LimitMEMLOCK=infinity", "RestrictRealtime=no",
+             "SystemCallFilter=sched_setscheduler setrlimit"}) {
+        CAPTURE(line);
+        CHECK(allowed.contains(line));
+    }
 }
