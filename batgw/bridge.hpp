@@ -33,6 +33,7 @@ public:
 
     // Before the first run(): what an earlier run had latched (SAFE-046), what was found wrong at start, and what to tell of it.
     void restore(const ActiveFault& latched) { judge_.restore(latched); }
+    void restore_wear(unsigned openings) { judge_.restore_wear(openings); }
     void report(const ActiveFault& found) { judge_.report(found); }
     void note_start(std::string_view text) { judge_.note(EventType::start, text, started_); }
 

@@ -94,6 +94,7 @@ Gateway::Gateway(event_base* base, Setup setup, Channels& channels)
     suspended_ = setup_.suspended();
     for (const ActiveFault& f : setup_.latched) bridge_.restore(f);
     for (const ActiveFault& f : setup_.found) bridge_.report(f);
+    bridge_.restore_wear(setup_.openings_under_load);
     if (!setup_.start_note.empty()) bridge_.note_start(setup_.start_note);
     on_timer_ = watch<&Gateway::on_timer>(base_, timer_.fd(), EV_READ, *this);
     on_bell_ = watch<&Gateway::on_bell>(base_, channels_.bridge.fd(), EV_READ, *this);

@@ -34,6 +34,7 @@ public:
         bool handle_signals = true;             // SIGTERM and SIGINT stop, SIGHUP reloads
         std::vector<ActiveFault> latched{};     // by an earlier run (SAFE-046)
         std::vector<ActiveFault> found{};       // wrong at start: LATCH_STORE, RESTART_LOOP
+        unsigned openings_under_load = 0;       // counted by earlier runs (SAFE-154)
         std::string start_note{};               // told as an event; empty: nothing
     };
     Gateway(event_base* base, Setup setup, Channels& channels);

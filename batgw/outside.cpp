@@ -46,6 +46,7 @@ Outside::Outside(Channels& channels, Setup setup)
                 if (level <= most) print_log(level, text);
             }});
     if (store_ && setup_.latched) store_->latches_kept(*setup_.latched);
+    if (store_) store_->wear_kept(setup_.wear);
     if (store_ && setup_.start) store_->keep_start(*setup_.start);
     thread_ = std::thread{[this] { run(); }};
 }
@@ -180,7 +181,9 @@ void Outside::keep(const Snapshot& now)
     if (config_->mqtt && config_->mqtt->persist_commands) store_->keep_operator(now.operator_kept);
     if (now.verdict.sequence == 0) return;  // not judged yet: that nothing is latched would not be true
     const std::span<const ActiveFault> faults = now.verdict.faults;
-    store_->keep_latches(faults, both_clocks());
+    const BothClocks clocks = both_clocks();
+    store_->keep_latches(faults, clocks);
+    store_->keep_wear(now.verdict.contactors, clocks.wall_ms);
     if (!setup_.start || setup_.start->unclean.empty()) return;
     // SAFE-216: a run that lasts, and a person who has looked at it, end the count.
     const bool loop = std::any_of(faults.begin(), faults.end(), [](const auto& f) { return f.id == FaultId::restart_loop; });

@@ -4,6 +4,7 @@
 #include "batgw/channels.hpp"
 #include "batgw/latch_file.hpp"
 #include "batgw/notify.hpp"
+#include "batgw/wear_file.hpp"
 #include "bus/event.hpp"
 #include "conf/load.hpp"
 #include "model/driver.hpp"
@@ -35,6 +36,7 @@ public:
         bool keep_state = true;                             // false: leave the state directory alone
         std::optional<std::vector<ActiveFault>> latched{};  // as the record has them; empty: it is to be written anew
         std::optional<StartRecord> start{};                 // of this run, to be kept
+        WearRecord wear{};                                  // of the contactors, as the record has it
         bool restart_loop = false;                          // it began with RESTART_LOOP
         std::string control_socket{};                       // where to listen; empty: nowhere
     };

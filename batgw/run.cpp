@@ -121,6 +121,8 @@ int run_gateway(const RunOptions& options)
     const RestoredStart before = restore_start(config->state_directory);
     if (!before.note.empty()) say(LogLevel::error, before.note);
     const StartOutcome start = start_after(before.record, this_boot(), config->safety.process.crash_loop);
+    const RestoredWear wear = restore_wear(config->state_directory);
+    if (!wear.note.empty()) say(LogLevel::error, wear.note);
     std::vector<ActiveFault> found;
     if (kept.damaged) found.push_back(found_at_start(FaultId::latch_store));
     if (start.crash_loop) found.push_back(found_at_start(FaultId::restart_loop));
@@ -144,6 +146,7 @@ int run_gateway(const RunOptions& options)
             .service = &service,
             .latched = kept.latches,
             .found = found,
+            .openings_under_load = wear.record.openings,
             .start_note = start.unclean ? "UNCLEAN_START: the last run did not end in an orderly stop" : ""},
         channels};
     {
@@ -156,6 +159,7 @@ int run_gateway(const RunOptions& options)
                 .service = &service,
                 .latched = as_kept ? std::optional{kept.latches} : std::nullopt,
                 .start = start.record,
+                .wear = wear.record,
                 .restart_loop = looping,
                 .control_socket = config->control_socket}};
         // Last, so that no other thread has it.

@@ -292,6 +292,13 @@ bool Store::writing_latches() const { return shared_->latches_open; }
 
 void Store::keep_start(const StartRecord& record) { write(std::string{start_file}, start_text(record)); }
 
+void Store::keep_wear(const ContactorVerdict& contactors, std::int64_t wall_ms)
+{
+    if (contactors.opened_under_load <= wear_.openings) return;
+    wear_.count_to(contactors.opened_under_load, contactors.load, wall_ms);
+    write(std::string{wear_file}, wear_text(wear_));
+}
+
 void Store::keep_event(const Event& event)
 {
     if (event.fault.level < FaultClass::block || (event.type != EventType::fault_set && event.type != EventType::fault_class))

@@ -1,9 +1,10 @@
 // What survives a restart, in the state directory: faults that stay (SAFE-044), the operator's restrictions (SAFE-196), the last
-// events of BLOCK or worse (SAFE-047), and how the last runs ended (SAFE-215). Files are written whole, beside the old one, and
-// renamed over it, by a thread of its own: a slow or full disk delays nobody.
+// events of BLOCK or worse (SAFE-047), the wear of the contactors (SAFE-154), and how the last runs ended (SAFE-215). Files are
+// written whole, beside the old one, and renamed over it, by a thread of its own: a slow or full disk delays nobody.
 #pragma once
 
 #include "batgw/latch_file.hpp"
+#include "batgw/wear_file.hpp"
 #include "model/command.hpp"
 #include "model/config.hpp"
 #include "model/snapshot.hpp"
@@ -15,6 +16,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <utility>
 
 namespace batgw {
 
@@ -45,6 +47,9 @@ public:
     // These are what the file holds already.
     void latches_kept(std::span<const ActiveFault> faults) { latches_ = latches_signature(faults); }
     void keep_start(const StartRecord& record);
+    // Whenever contactors have opened under load; `wear_kept` is what the file holds already.
+    void keep_wear(const ContactorVerdict& contactors, std::int64_t wall_ms);
+    void wear_kept(WearRecord record) { wear_ = std::move(record); }
 
 private:
     struct Shared;
@@ -52,6 +57,7 @@ private:
     std::shared_ptr<Shared> shared_;
     std::deque<std::string> events_;  // one JSON text each, oldest first, at most 64
     std::optional<std::string> operator_, latches_;
+    WearRecord wear_;
 };
 
 }  // namespace batgw

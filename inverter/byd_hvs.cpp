@@ -299,7 +299,7 @@ void Driver::look(const InverterView& view, Instant now)
     if (view.overtaken != overtaken_) limits_lost_ = true;
     overtaken_ = view.overtaken;
     override_ = soc_override(view.verdict, limits_.charge == 0, limits_.discharge == 0);
-    if (const auto s = b.soc.last()) shown_.soc = *s;
+    if (const auto s = soc_for_inverter(view)) shown_.soc = *s;
     if (override_) shown_.soc = *override_;
 }
 

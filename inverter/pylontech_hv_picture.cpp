@@ -92,7 +92,7 @@ void Picture::look(const InverterView& view, InverterPhase phase, bool asleep, I
     // A current nobody measures is told as none: the protocol has no code for "not known", and the last one would be a claim.
     totals_.current = b.current.fresh(now).value_or(Current{});
     totals_.soh = b.soh.last().value_or(100_pct);
-    if (const auto s = b.soc.last()) totals_.soc = *s;
+    if (const auto s = soc_for_inverter(view)) totals_.soc = *s;
     if (override_) totals_.soc = *override_;
     look_at_cells(view, now);
     look_at_modules(b);

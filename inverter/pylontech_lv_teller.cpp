@@ -41,7 +41,7 @@ void Teller::look(const InverterView& view, bool running, Instant now)
 
     told_.limits = limits_now(view.verdict, running);
     const auto clamped = soc_override(view.verdict, told_.limits.charge == 0, told_.limits.discharge == 0);
-    const Percent measured = b.soc.last().value_or(Percent{});
+    const Percent measured = soc_for_inverter(view).value_or(Percent{});
     m.soc = clamped.value_or(std::min(measured, options_.soc_cap));
     soc_true_ = m.soc == measured;
 

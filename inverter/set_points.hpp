@@ -1,6 +1,7 @@
 // What every inverter driver makes of the verdict in the same way, whatever its wire looks like.
 #pragma once
 
+#include "model/driver.hpp"
 #include "model/units.hpp"
 #include "model/verdict.hpp"
 
@@ -27,6 +28,12 @@ inline std::optional<WindowSteps> window_steps(const Verdict& v, Voltage margin,
     const WindowSteps whole{own_max, v.voltage_min->up_in(step_milli), own_max};
     if (!whole.sane()) return std::nullopt;
     return inside.sane() ? inside : whole;
+}
+
+// The state of charge for the inverter: as measured, or scaled where the configuration wants that (SAFE-115).
+inline std::optional<Percent> soc_for_inverter(const InverterView& view)
+{
+    return view.verdict.soc_shown ? view.verdict.soc_shown : view.battery.soc.last();
 }
 
 // SAFE-113. The judge says in which blocked direction current flows; `charge_zero`, `discharge_zero`: that limit on the wire is

@@ -122,7 +122,8 @@ struct SafetyConfig {
     struct Soc {
         Percent min = 10_pct, max = 100_pct, hysteresis_low = 3_pct, hysteresis_high = 2_pct, taper = 5_pct;
         bool required = true;
-        bool bands = false;  // fixed steps near full and near empty, for LFP
+        bool bands = false;    // fixed steps near full and near empty, for LFP
+        bool scaling = false;  // the inverter is shown 0 % at `min` and 100 % at `max` (SAFE-115)
     } soc;
     struct TemperatureRules {
         Curve charge_curve, discharge_curve;

@@ -154,7 +154,8 @@ struct ContactorVerdict {
     ContactorState state = ContactorState::init;
     ContactorOrder order = ContactorOrder::keep;
     unsigned attempts = 0;           // failed closings within the window
-    unsigned opened_under_load = 0;  // since start
+    unsigned opened_under_load = 0;  // as far back as the record goes (SAFE-154)
+    std::optional<Current> load;     // with which they opened last under load, if it was known
     bool power_allowed = false;      // closed by fresh feedback, or not ours to know (SAFE-161 (e))
     bool proven_open = false;        // by fresh feedback, or an executor that needs none
     Coils coils;                     // in `gpio` mode; else nothing
@@ -181,6 +182,7 @@ struct Verdict {
         voltage_min;  // set points for the inverter, driver margin not applied; held while blocked
     bool voltage_max_asked = false, voltage_min_asked = false;  // what the battery itself asks for: no margin (SAFE-114)
     PackFacts pack;
+    std::optional<Percent> soc_shown;  // as scaled for the inverter (SAFE-115); empty: as measured
 
     bool battery_link = false;     // alive by SAFE-170
     bool inverter_link = false;    // alive by SAFE-180

@@ -76,6 +76,7 @@ ContactorOutput ContactorMachine::evaluate(const ContactorInput& in, Instant now
     out.verdict.order = order(in);
     out.verdict.attempts = static_cast<unsigned>(failures_.within(config_.attempts_window, now));
     out.verdict.opened_under_load = opened_under_load_;
+    out.verdict.load = last_load_;
     out.verdict.power_allowed =
         state_ == ContactorState::closed && closed(in) && in.phase == ContactorPhase::closed && !in.feedback_wrong;
     out.waiting = waiting(now);
@@ -265,9 +266,16 @@ bool ContactorMachine::breakable(const ContactorInput& in) const
 }
 
 // SAFE-154: an unknown current counts as load.
+void ContactorMachine::count_load(const ContactorInput& in)
+{
+    if (in.current && magnitude(*in.current) <= load) return;
+    ++opened_under_load_;
+    last_load_ = in.current;
+}
+
 void ContactorMachine::order_open(const ContactorInput& in, Instant now)
 {
-    if (!in.current || magnitude(*in.current) > load) ++opened_under_load_;
+    count_load(in);
     go(ContactorState::open_verify, now);
 }
 
@@ -304,7 +312,7 @@ void ContactorMachine::step_emergency(const ContactorInput& in, Instant now)
     const bool connected = in.phase == ContactorPhase::closed || in.carrying;
     if (connected && !breakable(in) && now - since_ < emergency_wait && !in.hurry) return;
     open_ordered_ = true;
-    if (connected && (!in.current || magnitude(*in.current) > load)) ++opened_under_load_;
+    if (connected) count_load(in);
 }
 
 void ContactorMachine::go(ContactorState next, Instant now)

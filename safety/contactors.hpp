@@ -106,6 +106,8 @@ public:
     // Latches of an earlier run are in force: what opened the contactors then was no loss of communication, and a person closes
     // them again (SAFE-045).
     void stay_open() { opened_for_ |= OpenCause::trip; }
+    // How often they had opened under load in earlier runs (SAFE-154). Before the first evaluation.
+    void restore_wear(unsigned openings) { opened_under_load_ = openings; }
     // An operator has reset this fault; what the machine remembers of it is over.
     void forget(FaultId id);
     // Nothing is latched any more: LOCKOUT leads to INIT, or through what is left of a cooldown, and nothing closes by itself
@@ -163,6 +165,7 @@ private:
     void begin_closing(const ContactorInput& in, Instant now);
     void begin_opening(OpenCause causes, Instant now);
     void order_open(const ContactorInput& in, Instant now);
+    void count_load(const ContactorInput& in);
     void close_failed(const ContactorInput& in, Instant now);
     void update_requests(Instant now);
     void update_current(const ContactorInput& in, Instant earliest);
@@ -204,6 +207,7 @@ private:
     std::optional<Instant> low_since_;  // first and last of an unbroken run of low current samples
     Instant low_until_{};
     unsigned opened_under_load_ = 0;
+    std::optional<Current> last_load_;
     std::optional<Instant> stop_since_;
 
     // What the pack did by itself.

@@ -350,9 +350,25 @@ OpenCause Judge::open_causes(const Round& r, const FaultEffect& effect) const
     return causes;
 }
 
+// Of contactors inside the pack; those of ours have their own check.
+void Judge::watch_open_pack(const Round& r)
+{
+    const bool follows = follows_pack_.update(r.open, r.closed, measured_around_contactors(r), config_.hold, r.now);
+    if (!follows) return;
+    const bool not_ours = observing_ || config_.contactors.mode == ContactorMode::none;
+    const bool fed = config_.contactors.inverter_feeds_link;
+    const FaultClass level = fed ? FaultClass::warn : not_ours ? FaultClass::block : FaultClass::trip;
+    ActiveFault f = condition(FaultId::weld_suspected, level, fed ? Direction::none : Direction::both, Device::battery);
+    if (fed) f.detail.assign("undetermined");
+    faults_.report(f);
+}
+
 void Judge::judge_contactors(Round& r)
 {
-    if (gpio()) look_at_lines(r);
+    if (gpio())
+        look_at_lines(r);
+    else
+        watch_open_pack(r);
     const FaultEffect effect = faults_.preview(r.now);
     ContactorInput in;
     if (r.pack != nullptr) {

@@ -25,6 +25,7 @@
 #include "safety/over_limit.hpp"
 #include "safety/signals.hpp"
 #include "safety/stop_methods.hpp"
+#include "safety/weld_check.hpp"
 
 #include <array>
 #include <cstddef>
@@ -114,6 +115,8 @@ public:
 
     // Before the first evaluation. What an earlier run had latched (SAFE-046): it holds as if it had never ended.
     void restore(const ActiveFault& latched);
+    // How often the contactors had opened under load (SAFE-154).
+    void restore_wear(unsigned openings) { contactors_.restore_wear(openings); }
     // What was found wrong at start, to be judged with the first evaluation.
     void report(const ActiveFault& found) { faults_.report(found); }
     // An operator's reset of what is latched (SAFE-045). Acts with the next evaluation; closes nothing.
@@ -197,6 +200,7 @@ private:
     bool gpio() const { return !observing_ && config_.contactors.mode == ContactorMode::gpio; }
     BoxMeasurements measured_around_contactors(const Round& r) const;
     void look_at_lines(const Round& r);
+    void watch_open_pack(const Round& r);
     void beat(Round& r);
     OpenCause open_causes(const Round& r, const FaultEffect& effect) const;
     void follow_start(Round& r);
@@ -245,6 +249,7 @@ private:
     BlackStart black_start_;
     ContactorMachine contactors_;
     GpioContactors gpio_;
+    FollowsPack follows_pack_;
     Every beat_;
     bool beat_level_ = false;
     Instant beat_at_{};

@@ -72,4 +72,16 @@ WeldCheck::Finding WeldCheck::update(const Rules& rules, const Contacts& contact
     return finding_ = by_decay(rules, m, now);
 }
 
+bool FollowsPack::update(bool open, bool closed, const BoxMeasurements& m, Duration hold, Instant now)
+{
+    if (m.link && m.link_at != seen_) {
+        seen_ = m.link_at;
+        ++samples_;
+    }
+    const bool known = closed || (open && m.link && m.pack);
+    const bool beside = open && m.link && m.pack && magnitude(*m.link - *m.pack) <= share(WeldCheck::follows, *m.pack);
+    const Observation seen{.known = known, .set = beside, .clear = known && !beside, .samples = samples_};
+    return detector_.update(seen, {.delay = for_so_long, .samples = samples_to_trip, .hold = hold}, now);
+}
+
 }  // namespace batgw

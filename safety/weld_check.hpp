@@ -61,4 +61,19 @@ private:
     Instant current_seen_{};
 };
 
+// SAFE-156 (e): contactors inside the pack are said to be open, and yet the voltage on the inverter's side stays that of the
+// pack.
+class FollowsPack {
+public:
+    // In every evaluation. `open`, `closed`: by fresh feedback; neither is unknown.
+    bool update(bool open, bool closed, const BoxMeasurements& m, Duration hold, Instant now);
+
+    static constexpr Duration for_so_long = 600s;
+
+private:
+    Detector detector_;
+    std::uint32_t samples_ = 0;
+    Instant seen_{};
+};
+
 }  // namespace batgw

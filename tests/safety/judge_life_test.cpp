@@ -995,3 +995,34 @@ TEST_CASE("a grant that goes to or from zero is worth telling at once")
     house.step();
     REQUIRE(house.judge().transitions() == quiet + 1);
 }
+
+TEST_CASE("a pack that says open and yet holds the inverter's side up: a trip where we command it, a block where not, a warning "
+          "where the "
+          "inverter may do it")
+{
+    // SAFE-156 (e)
+    const auto judged = [](ContactorMode mode, bool fed) {
+        House house;
+        house.safety.contactors.mode = mode;
+        house.safety.contactors.close_automatically = false;
+        house.safety.contactors.inverter_feeds_link = fed;
+        house.contactor = ContactorFeedback::open;
+        house.state.phase = ContactorPhase::open;
+        house.inverter.voltage.set_max_age(10s);
+        house.also = [&house] { house.inverter.voltage.set(395_V, house.now); };
+        house.run(595s);
+        REQUIRE_FALSE(house.has(FaultId::weld_suspected));
+        house.run(15s);
+        const ActiveFault* f = house.fault(FaultId::weld_suspected);
+        REQUIRE(f != nullptr);
+        CHECK(house.verdict().charge.is_zero());
+        return *f;
+    };
+    CHECK(judged(ContactorMode::bms_command, false).level == FaultClass::trip);
+    CHECK(judged(ContactorMode::bms_command, false).direction == Direction::both);
+    CHECK(judged(ContactorMode::none, false).level == FaultClass::block);
+    const ActiveFault fed = judged(ContactorMode::bms_command, true);
+    CHECK(fed.level == FaultClass::warn);
+    CHECK(fed.direction == Direction::none);
+    CHECK(fed.detail == "undetermined");
+}

@@ -186,3 +186,72 @@ TEST_CASE("weld: a current through open contactors is one, after a second and th
     m.current_at = t + 4s;
     CHECK(w.update(rules, contacts, m, t + 4s) == WeldCheck::Finding::confirmed);
 }
+
+// ---- contactors inside the pack ----
+
+namespace {
+
+// 400 V in the pack, the inverter measures its own side once a second.
+struct OpenPack {
+    FollowsPack watch;
+    BoxMeasurements m{.pack = 400_V, .link = 400_V};
+    bool open = true, closed = false, measured = true;
+    Instant now{Duration{77'000'000}};
+    bool run(Duration time)
+    {
+        bool suspect = false;
+        for (const Instant end = now + time; now < end; now += 1s) {
+            if (measured) m.link_at = now;
+            suspect = watch.update(open, closed, m, 30s, now);
+        }
+        return suspect;
+    }
+};
+
+}  // namespace
+
+TEST_CASE("weld: a pack that says open while the inverter's side stays within 3 % of it for ten minutes is suspected")
+{
+    // SAFE-156 (e)
+    OpenPack p;
+    p.m.link = 388_V;
+    CHECK_FALSE(p.run(600s));
+    CHECK(p.run(1s));
+    p.m.link = 380_V;
+    CHECK(p.run(29s));
+    CHECK_FALSE(p.run(2s));
+
+    OpenPack apart;
+    apart.m.link = 387_V;
+    CHECK_FALSE(apart.run(3600s));
+    OpenPack closed;
+    closed.open = false;
+    closed.closed = true;
+    CHECK_FALSE(closed.run(3600s));
+    OpenPack dips;  // the link fell once in between
+    CHECK_FALSE(dips.run(500s));
+    dips.m.link = 300_V;
+    dips.run(1s);
+    dips.m.link = 400_V;
+    CHECK_FALSE(dips.run(500s));
+}
+
+TEST_CASE("weld: what nobody measures, or a pack that does not tell, proves nothing in either direction")
+{
+    // SAFE-156 (e), SAFE-041
+    OpenPack p;
+    p.m.link.reset();
+    CHECK_FALSE(p.run(3600s));
+    p.m.link = 400_V;
+    CHECK_FALSE(p.run(300s));
+    p.open = false;  // feedback lost: the time stands still
+    CHECK_FALSE(p.run(3600s));
+    p.open = true;
+    CHECK_FALSE(p.run(299s));
+    CHECK(p.run(4s));
+    p.m.link.reset();
+    CHECK(p.run(3600s));  // and nothing shows that it is over
+    OpenPack old;         // one old reading is no ten minutes of it
+    old.measured = false;
+    CHECK_FALSE(old.run(3600s));
+}

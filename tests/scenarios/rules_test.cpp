@@ -319,3 +319,28 @@ TEST_CASE("the watchdog is fed only while the judge judges without long gaps")
     w.run(1s);
     CHECK(w.bridge.healthy_since_asked());
 }
+
+TEST_CASE("a silent battery is not ridden through, however well everything stood and whatever the inverter measures")
+{
+    // SAFE-171, SAFE-184, SAFE-170
+    WorldOptions o;
+    o.extra = "safety: {ride_through: true}\n";
+    CHECK_THROWS_AS(World{o}, std::invalid_argument);
+
+    World w;
+    w.start_up();
+    w.pack->command("soc 50");
+    w.run(60s);
+    REQUIRE_FALSE(w.verdict().charge.is_zero());
+    w.pack_cable = false;
+    w.run(10100ms);
+    CHECK(w.has(FaultId::bat_link_lost));
+    CHECK(w.verdict().charge.is_zero());
+    CHECK(w.verdict().discharge.is_zero());
+    CHECK(w.bridge.inverter().voltage.fresh(w.now));  // it still measures the pack's voltage
+    for (int s = 0; s < 600; ++s) {
+        w.run(1s);
+        REQUIRE(w.verdict().charge.is_zero());
+        REQUIRE(w.verdict().discharge.is_zero());
+    }
+}
