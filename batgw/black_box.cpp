@@ -157,7 +157,8 @@ BlackBox::BlackBox(Setup setup)
 
 BlackBox::~BlackBox()
 {
-    if (due_) hand_over(both_clocks());
+    for (const auto* capture : {&fault_, &asked_})
+        if (*capture) hand_over(**capture, both_clocks());
     std::unique_lock lock{shared_->mutex};
     shared_->stop = true;
     shared_->changed.notify_all();
@@ -187,14 +188,66 @@ void BlackBox::see(const Event& event)
     const bool trip = event.fault.level >= FaultClass::trip;
     if (!trip && (event.fault.level != FaultClass::block || event.fault.direction != Direction::both)) return;
     if (next_frame_ == 0) return;  // nothing was heard or said yet: there is nothing to look at
-    const auto& last = trip ? last_trip_ : last_block_;
+    const Kind kind = trip ? Kind::trip : Kind::block;
+    const auto& last = last_[static_cast<std::size_t>(kind)];
     const bool too_soon = last && event.at - *last < (trip ? trip_pause : block_pause);
-    if (due_ ? trip_ || !trip : too_soon) return;
+    if (fault_ ? fault_->kind == Kind::trip || !trip : too_soon) return;
     // A block that becomes a trip is one story.
-    if (!due_) from_ = event.at - before;
-    due_ = event.at + after;
-    trip_ = trip;
-    cause_ = event_text(event);
+    const Instant from = fault_ ? fault_->from : event.at - before;
+    fault_ = Capture{.kind = kind, .from = from, .at = event.at, .due = event.at + after, .cause = event_text(event)};
+}
+
+CommandResult BlackBox::on_command(const Command& command, const BothClocks& now)
+{
+    const Instant at = now.monotonic;
+    CommandResult r{.kind = command.kind, .code = CommandCode::ok};
+    if (command.step == CaptureStep::mark) decided(at, fmt::format("mark: {}", command.reason.view()));
+    if (command.step != CaptureStep::stop) {
+        r = begin(command, at);
+    } else if (!asked_) {
+        r.code = CommandCode::unchanged;
+        r.text.assign("no capture is under way");
+    } else {
+        const std::string name = hand_over(*asked_, now);
+        asked_.reset();
+        r.code = name.empty() ? CommandCode::internal : CommandCode::ok;
+        r.text.assign(name.empty() ? "the capture before is still being written" : name);
+    }
+    return r;
+}
+
+// A mark keeps the minute around it. What `start` began goes on, with whatever marks.
+CommandResult BlackBox::begin(const Command& command, Instant now)
+{
+    CommandResult r{.kind = command.kind, .code = CommandCode::ok};
+    const bool mark = command.step == CaptureStep::mark;
+    const auto& last = last_[static_cast<std::size_t>(Kind::asked)];
+    if (asked_ && (mark || asked_->first_frame != 0)) {
+        r.code = mark ? CommandCode::ok : CommandCode::unchanged;
+        r.text.assign(mark ? "noted in the capture under way" : "a capture is under way");
+    } else if (!asked_ && last && now - *last < asked_pause) {
+        r.code = CommandCode::rate_limited;
+        r.text.assign("one capture a minute");
+    } else if (mark) {
+        asked_ = Capture{.kind = Kind::asked,
+            .from = now - before,
+            .at = now,
+            .due = now + after,
+            .cause = std::string{command.reason.view()}};
+        r.text.assign("the minute around it is kept");
+    } else {
+        if (!asked_) asked_ = Capture{.kind = Kind::asked, .from = now, .at = now, .cause = "a command"};
+        asked_->first_frame = std::max<std::size_t>(next_frame_, 1);
+        asked_->due = now + asked_most;
+        r.text.assign("until stop, for 10 minutes at most");
+    }
+    return r;
+}
+
+// Its first frame would be overwritten before long.
+bool BlackBox::full(const Capture& capture) const
+{
+    return capture.first_frame != 0 && next_frame_ - capture.first_frame >= frames_kept - frames_kept / 8;
 }
 
 void BlackBox::look(const Verdict& verdict, const BothClocks& now)
@@ -205,33 +258,41 @@ void BlackBox::look(const Verdict& verdict, const BothClocks& now)
         discharge_ = verdict.discharge;
         decided(verdict.at, fmt::format("limits charge {}, discharge {}", limit_text(charge_), limit_text(discharge_)));
     }
-    if (due_ && now.monotonic >= *due_) hand_over(now);
+    for (auto* capture : {&fault_, &asked_}) {
+        if (!*capture || (now.monotonic < (*capture)->due && !full(**capture))) continue;
+        hand_over(**capture, now);
+        capture->reset();
+        return;  // the other one finds this one written the next time
+    }
 }
 
 // Copies into memory that is already there.
-void BlackBox::hand_over(const BothClocks& now)
+std::string BlackBox::hand_over(const Capture& capture, const BothClocks& now)
 {
-    const Instant at = *due_ - after;
-    (trip_ ? last_trip_ : last_block_) = at;
-    due_.reset();
+    last_[static_cast<std::size_t>(capture.kind)] = capture.at;
     const std::lock_guard lock{shared_->mutex};
-    if (shared_->full) return setup_.say(LogLevel::warn, "the last minute is not kept: the one before is still being written");
-    const auto copy = [this](const auto& ring, std::size_t next, auto& to) {
+    if (shared_->full) {
+        setup_.say(LogLevel::warn, "the last minute is not kept: the one before is still being written");
+        return {};
+    }
+    const auto copy = [&](const auto& ring, std::size_t next, auto& to) {
         to.clear();
         for (std::size_t i = next > ring.size() ? next - ring.size() : 0; i < next; ++i)
-            if (const auto& item = ring[i % ring.size()]; item.at >= *from_) to.push_back(item);
+            if (const auto& item = ring[i % ring.size()]; item.at >= capture.from) to.push_back(item);
     };
     copy(frames_, next_frame_, shared_->frames);
     copy(decisions_, next_decision_, shared_->decisions);
     std::stable_sort(
         shared_->decisions.begin(), shared_->decisions.end(), [](const auto& a, const auto& b) { return a.at < b.at; });
     shared_->wall_minus_monotonic_us = now.wall_ms * 1000 - now.monotonic.time_since_epoch().count();
-    shared_->kind = trip_ ? "capture-trip-" : "capture-block-";
-    const std::int64_t at_ms = (shared_->wall_minus_monotonic_us + at.time_since_epoch().count()) / 1000;
+    constexpr std::array<std::string_view, 3> kinds{"capture-block-", "capture-trip-", "capture-asked-"};
+    shared_->kind = kinds[static_cast<std::size_t>(capture.kind)];
+    const std::int64_t at_ms = (shared_->wall_minus_monotonic_us + capture.at.time_since_epoch().count()) / 1000;
     shared_->name = shared_->kind + file_stamp(std::max<std::int64_t>(at_ms, 0)) + ".log";
-    shared_->heading = fmt::format("# {}\n# captured for: {}\n", setup_.about, cause_);
+    shared_->heading = fmt::format("# {}\n# captured for: {}\n", setup_.about, capture.cause);
     shared_->full = true;
     shared_->changed.notify_all();
+    return shared_->name;
 }
 
 }  // namespace batgw

@@ -4,12 +4,15 @@
 
 #include "batgw/latch_file.hpp"
 #include "model/can_frame.hpp"
+#include "model/command.hpp"
 #include "model/config.hpp"
 #include "model/snapshot.hpp"
 #include "model/text.hpp"
 #include "model/time.hpp"
 
+#include <array>
 #include <cstddef>
+#include <cstdint>
 #include <functional>
 #include <memory>
 #include <optional>
@@ -45,33 +48,45 @@ public:
     void see(const Passed& passed);
     // A TRIP or worse, or a BLOCK of both directions, begins a capture.
     void see(const Event& event);
+    // A person wants one, or a line in the one under way. `code` and `text` answer it; anything else of the result is the
+    // caller's.
+    CommandResult on_command(const Command& command, const BothClocks& now);
     // At least every second: tells of limits that moved, and writes when a capture is whole.
     void look(const Verdict& verdict, const BothClocks& now);
 
     static constexpr Duration before = 55s, after = 5s;  // the fault
     // Not sooner after the last one of its kind: a loose connector fills no disk.
-    static constexpr Duration block_pause = 10min, trip_pause = 1min;
+    static constexpr Duration block_pause = 10min, trip_pause = 1min, asked_pause = 1min;
+    static constexpr Duration asked_most = 10min;  // what is begun by hand and not ended
     static constexpr std::size_t frames_kept = 65'536, decisions_kept = 512;
-    static constexpr unsigned files_kept = 4;  // of either kind
+    static constexpr unsigned files_kept = 4;  // of each kind
 
 private:
     struct Decision {
         Instant at{};
         Text<160> text;
     };
+    enum class Kind : std::uint8_t { block, trip, asked };
+    struct Capture {
+        Kind kind{};
+        Instant from{}, at{}, due{};
+        std::string cause;
+        std::size_t first_frame = 0;  // of one that goes on until it is ended; 0: the usual minute
+    };
     struct Shared;
     void decided(Instant at, std::string_view text);
-    void hand_over(const BothClocks& now);
+    // The name of the file that it becomes; empty: the one before is still being written, and this one is lost.
+    std::string hand_over(const Capture& capture, const BothClocks& now);
+    CommandResult begin(const Command& command, Instant now);
+    bool full(const Capture& capture) const;
 
     Setup setup_;
     std::vector<Passed> frames_;  // rings, of constant size
     std::vector<Decision> decisions_;
     std::size_t next_frame_ = 0, next_decision_ = 0;
     Instant newest_{};
-    std::optional<Instant> from_, due_;  // of the capture under way
-    bool trip_ = false;
-    std::string cause_;
-    std::optional<Instant> last_block_, last_trip_;
+    std::optional<Capture> fault_, asked_;        // under way
+    std::array<std::optional<Instant>, 3> last_;  // of each kind
     bool shown_ = false;
     Grant charge_, discharge_;
     std::shared_ptr<Shared> shared_;

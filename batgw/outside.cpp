@@ -11,6 +11,7 @@
 #include <algorithm>
 #include <chrono>
 #include <span>
+#include <utility>
 
 namespace batgw {
 namespace {
@@ -28,7 +29,8 @@ Outside::Outside(Channels& channels, Setup setup)
     : channels_{channels},
       setup_{std::move(setup)},
       config_{setup_.config},
-      base_{event_base_new()}
+      base_{event_base_new()},
+      log_level_{config_->log_level}
 {
     if (!base_) throw std::bad_alloc{};
     on_bell_ = watch<&Outside::answer>(base_.get(), channels_.outside.fd(), EV_READ, *this);
@@ -42,8 +44,8 @@ Outside::Outside(Channels& channels, Setup setup)
             .inverter = config_->inverter.interface,
             .about = fmt::format("{} on {}, {} on {}", config_->battery.protocol, config_->battery.interface,
                 config_->inverter.protocol, config_->inverter.interface),
-            .say = [most = config_->log_level](LogLevel level, std::string_view text) {
-                if (level <= most) print_log(level, text);
+            .say = [this](LogLevel level, std::string_view text) {
+                if (level <= log_level_) print_log(level, text);
             }});
     if (store_ && setup_.latched) store_->latches_kept(*setup_.latched);
     if (store_) store_->wear_kept(setup_.wear);
@@ -74,8 +76,28 @@ void Outside::run()
     print_lines();
 }
 
+// Of both buses and not of the judge: the answer comes from here, once the question has been noted.
+void Outside::capture(const Command& command)
+{
+    CommandResult r{.kind = command.kind};
+    if (black_box_)
+        r = black_box_->on_command(command, both_clocks());
+    else
+        r.text.assign("nothing is kept");
+    r.id = command.id;
+    r.ticket = command.ticket;
+    r.received = command.received;
+    r.answered = monotonic_now();
+    captured_.push_back(r);
+    channels_.outside.ring();
+}
+
 bool Outside::submit(const Command& command)
 {
+    if (command.kind == CommandKind::capture) {
+        capture(command);
+        return true;
+    }
     if (!channels_.commands.push(command)) return false;
     channels_.bridge.ring();
     return true;
@@ -145,6 +167,10 @@ void Outside::answer()
     while (channels_.results.pop(result)) {
         if (control_ && control_->on_result(result)) continue;
         if (client_) client_->on_result(result);
+    }
+    for (CommandResult& r : std::exchange(captured_, {})) {
+        r.status = channels_.snapshots.newest().operator_;
+        if (client_) client_->on_result(r);
     }
     if (channels_.snapshots.take()) {
         untold_ = true;
@@ -227,6 +253,7 @@ void Outside::reload()
     }
     channels_.bridge.ring();
     config_ = next;
+    log_level_ = config_->log_level;
     if (client_ && config_->mqtt)
         client_->reconfigure(*config_->mqtt, mqtt_context());
     else

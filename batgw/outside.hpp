@@ -57,6 +57,7 @@ private:
     void start_client();
     void start_control();
     bool submit(const Command& command);
+    void capture(const Command& command);
     MqttContext mqtt_context() const;
     void warn_of_tls();
     void disk_trouble(bool failing, std::string_view why);
@@ -73,6 +74,8 @@ private:
     std::unique_ptr<BlackBox> black_box_;
     std::unique_ptr<MqttClient> client_;
     std::unique_ptr<Control> control_;
+    std::vector<CommandResult> captured_;  // answers that are still to be given
+    std::atomic<LogLevel> log_level_;
     std::atomic<bool> stop_{false}, orderly_{false};
     std::thread thread_;
 };

@@ -57,12 +57,10 @@ private:
     std::vector<std::string> open_;
 };
 
-std::string listed(std::span<const std::string_view> words, std::span<const std::string_view> without)
+std::string listed(std::span<const std::string_view> words)
 {
     std::string out;
-    for (const auto word : words)
-        if (std::find(without.begin(), without.end(), word) == without.end())
-            out += fmt::format("{}{}", out.empty() ? "" : ", ", word);
+    for (const auto word : words) out += fmt::format("{}{}", out.empty() ? "" : ", ", word);
     return out;
 }
 
@@ -82,7 +80,7 @@ std::string comment_of(const Key& key, const Config& profile)
     case KeyKind::number:
     case KeyKind::numbers: return print_bounds(key, bounds_of(key, profile));
     case KeyKind::choice:
-    case KeyKind::choices: return listed(key.choices, key.later);
+    case KeyKind::choices: return listed(key.choices);
     case KeyKind::curve: return std::string{key.help};
     case KeyKind::boolean:
     case KeyKind::text:

@@ -211,7 +211,6 @@ constexpr std::array<std::string_view, 3> families{"any", "ipv4", "ipv6"};
 constexpr std::array<std::string_view, 2> tls_versions{"1.2", "1.3"};
 constexpr std::array<std::string_view, 11> commands{"charge", "discharge", "max-charge", "max-discharge", "limits", "pause",
     "contactor", "teleperiod", "ping", "reset", "capture"};
-constexpr std::array<std::string_view, 1> commands_later{"capture"};
 constexpr std::array<std::string_view, 3> cell_topics{"all", "summary", "off"};
 constexpr std::array<std::string_view, 2> qualities{"0", "1"};
 constexpr std::array<std::string_view, 2> signs{"historic", "uniform"};
@@ -251,7 +250,7 @@ constexpr Key command_key()
     k.choices = commands;
     k.get = [](const Config& c) -> KeyValue { return c.mqtt->commands; };
     k.set = [](Config& c, const KeyValue& v) { c.mqtt->commands = std::get<std::vector<std::string>>(v); };
-    return k.not_yet(commands_later);
+    return k;
 }
 
 constexpr Key deviation_derate_key()

@@ -44,7 +44,6 @@ struct Key {
     Looser looser = Looser::free;
     std::string_view word{};  // stands for "nothing"
     std::span<const std::string_view> choices{};
-    std::span<const std::string_view> later{};                      // choices not available in this version
     std::string_view allowed{};                                     // text: what is allowed
     std::optional<Complaint> (*check)(std::string_view) = nullptr;  // text
     KeyValue (*get)(const Config&) = nullptr;
@@ -96,12 +95,6 @@ struct Key {
     {
         Key k = *this;
         k.default_text = text;
-        return k;
-    }
-    constexpr Key not_yet(std::span<const std::string_view> values) const
-    {
-        Key k = *this;
-        k.later = values;
         return k;
     }
 };

@@ -18,12 +18,10 @@ constexpr std::int64_t fraction_scale = 100'000;  // Percent counts thousandths 
 
 Place place(const Node& node) { return {node.line, node.column}; }
 
-std::string joined(
-    std::span<const std::string_view> words, std::string_view between, std::span<const std::string_view> without = {})
+std::string joined(std::span<const std::string_view> words, std::string_view between)
 {
     std::string out;
     for (const auto word : words) {
-        if (std::find(without.begin(), without.end(), word) != without.end()) continue;
         if (!out.empty()) out += between;
         out += word;
     }
@@ -82,14 +80,11 @@ public:
         if (node.kind == Node::Kind::none) what += "; text that YAML takes for nothing stands in quotes";
         return refuse(node, what, std::string{allowed});
     }
-    std::optional<std::string> choice(
-        const Node& node, std::span<const std::string_view> choices, std::span<const std::string_view> later)
+    std::optional<std::string> choice(const Node& node, std::span<const std::string_view> choices)
     {
-        const std::string allowed = joined(choices, ", ", later);
+        const std::string allowed = joined(choices, ", ");
         auto word = text(node, allowed);
         if (!word) return std::nullopt;
-        if (std::find(later.begin(), later.end(), *word) != later.end())
-            return refuse(node, shown(node.raw) + " is not available in this version", allowed);
         if (std::find(choices.begin(), choices.end(), *word) != choices.end()) return word;
         const auto meant = nearest(*word, choices);
         return refuse(node, shown(node.raw) + " is not known" + (meant ? fmt::format("; nearest is {}", *meant) : ""), allowed);
@@ -105,12 +100,12 @@ private:
 
 std::optional<KeyValue> read_choices(const Key& key, const Node& node, Reader& r)
 {
-    const std::string allowed = "a list of " + joined(key.choices, ", ", key.later);
+    const std::string allowed = "a list of " + joined(key.choices, ", ");
     if (node.kind != Node::Kind::list) return r.refuse(node, node.kind == Node::Kind::none ? "no value" : "not a list", allowed);
     std::vector<std::string> words;
     bool good = true;
     for (const Node& item : node.items) {
-        const auto word = r.choice(item, key.choices, key.later);
+        const auto word = r.choice(item, key.choices);
         if (!word) {
             good = false;
         } else if (std::find(words.begin(), words.end(), *word) != words.end()) {
@@ -245,7 +240,7 @@ std::optional<OptionValue> read_option(const OptionRule& rule, const Node& node,
     case OptionType::choice: break;
     }
     if (rule.default_text.empty() && node.kind == Node::Kind::scalar && node.text.empty()) return OptionValue{std::string{}};
-    if (rule.type == OptionType::choice) return wrap(r.choice(node, rule.choices, {}));
+    if (rule.type == OptionType::choice) return wrap(r.choice(node, rule.choices));
     const auto text = r.text(node, allowed);
     if (text && (text->size() > 256 || std::any_of(text->begin(), text->end(), [](char c) {
             return static_cast<unsigned char>(c) < 0x20;
@@ -308,7 +303,7 @@ std::optional<KeyValue> read_value(const Key& key, const Node& node, Draft& draf
         return wrap(r.number(node, key.scale, key.step, bounds, print_bounds(key, bounds)));
     }
     case KeyKind::numbers: return read_numbers(key, node, bounds_of(key, draft.profile), r);
-    case KeyKind::choice: return wrap(r.choice(node, key.choices, key.later));
+    case KeyKind::choice: return wrap(r.choice(node, key.choices));
     case KeyKind::choices: return read_choices(key, node, r);
     case KeyKind::curve: return read_curve(key, node, bounds_of(key, draft.profile), r);
     case KeyKind::text: {

@@ -11,10 +11,24 @@
 
 namespace batgw {
 
-enum class CommandKind : std::uint8_t { charge, discharge, max_charge, max_discharge, limits, pause, contactor, ping, reset };
+enum class CommandKind : std::uint8_t {
+    charge,
+    discharge,
+    max_charge,
+    max_discharge,
+    limits,
+    pause,
+    contactor,
+    ping,
+    reset,
+    capture
+};
 
 // Where a command comes from. Only `local`, the command line on the machine itself, may reset an EMERGENCY (SAFE-045).
 enum class CommandSource : std::uint8_t { remote, local };
+
+// Of the last minute of both buses: keep it with a note, keep everything from now on, write what was kept.
+enum class CaptureStep : std::uint8_t { mark, start, stop };
 
 struct Command {
     CommandKind kind{};
@@ -23,7 +37,8 @@ struct Command {
     std::optional<Current> charge_current, discharge_current;  // limits
     std::optional<Duration> time_to_live;                      // limits
     bool zero_on_expiry = false;                               // limits: on_expire
-    Text<64> fault, reason;                                    // reset: a latched fault's name or "all"; why
+    Text<64> fault, reason;                                    // reset: a latched fault's name or "all"; why. capture: the note
+    CaptureStep step{};                                        // capture
     CommandSource source = CommandSource::remote;
     Text<64> id;  // echoed in the answer
     Instant received{};

@@ -23,7 +23,8 @@ constexpr bool only_restricts(const Command& c)
     case CommandKind::max_discharge: return c.discharge_power && *c.discharge_power == Power{};
     case CommandKind::limits:
     case CommandKind::ping:
-    case CommandKind::reset: break;
+    case CommandKind::reset:
+    case CommandKind::capture: break;
     }
     return false;
 }

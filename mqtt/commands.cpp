@@ -15,7 +15,6 @@ namespace {
 
 constexpr std::array<std::string_view, 11> known_commands{"charge", "discharge", "max-charge", "max-discharge", "limits", "pause",
     "contactor", "teleperiod", "ping", "reset", "capture"};
-constexpr std::array<std::string_view, 1> later_commands{"capture"};
 
 using Answer = std::variant<Refusal, Command, Teleperiod>;
 
@@ -96,6 +95,24 @@ Answer parse_teleperiod(std::string_view payload)
     if (!seconds) return bad(fmt::format("\"{}\" is not a whole number of seconds", shown(payload)));
     if (*seconds < 4 || *seconds > 3600) return out_of_range(fmt::format("{} s is not within 4 s to 3600 s", *seconds));
     return Teleperiod{std::chrono::seconds{*seconds}};
+}
+
+Answer parse_capture(std::string_view payload)
+{
+    Command c;
+    c.kind = CommandKind::capture;
+    if (same_word(payload, "start") || same_word(payload, "stop")) {
+        c.step = same_word(payload, "start") ? CaptureStep::start : CaptureStep::stop;
+        return c;
+    }
+    constexpr std::string_view mark = "mark ";
+    if (payload.size() <= mark.size() || !same_word(payload.substr(0, mark.size()), mark))
+        return bad(fmt::format("\"{}\" is neither mark TEXT nor start nor stop", shown(payload)));
+    const std::string_view note = payload.substr(mark.size());
+    if (note.size() > 64) return Refusal{CommandCode::too_long, "a note of more than 64 bytes"};
+    c.step = CaptureStep::mark;
+    c.reason.assign_printable(note);
+    return c;
 }
 
 Answer parse_ping(std::string_view payload)
@@ -322,6 +339,7 @@ Answer parse_known(std::string_view name, std::string_view payload, const Comman
     if (name == "contactor") return parse_contactor(payload);
     if (name == "reset") return parse_reset(payload, id);
     if (name == "teleperiod") return parse_teleperiod(payload);
+    if (name == "capture") return parse_capture(payload);
     return parse_ping(payload);
 }
 
@@ -341,7 +359,6 @@ Answer parse_any(std::string_view name, std::string_view payload, bool retained,
         return Refusal{CommandCode::retained, "a retained command: remove it from the broker, send commands without retain"};
     if (payload.size() > payload_bytes_max)
         return Refusal{CommandCode::too_long, fmt::format("{} bytes, {} are allowed", payload.size(), payload_bytes_max)};
-    if (has(later_commands, name)) return Refusal{CommandCode::not_allowed, "not available in this version"};
     if (!has(rules.allowed, name)) return Refusal{CommandCode::not_allowed, "not in the list mqtt.commands"};
     if (payload.find('\0') != std::string_view::npos) return bad("a NUL byte");
     return parse_known(name, payload, rules, id);

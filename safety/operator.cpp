@@ -147,7 +147,8 @@ bool Operator::check_limits(const Command& command, CommandResult& result) const
     case CommandKind::pause:
     case CommandKind::contactor:
     case CommandKind::ping: return true;
-    case CommandKind::reset: break;  // faults are the judge's
+    case CommandKind::reset:
+    case CommandKind::capture: break;  // faults are the judge's, captures the black box's
     }
     return refuse(result, CommandCode::unknown_command, "no such command");
 }
@@ -169,7 +170,8 @@ void Operator::set(const Command& command, Instant now)
         break;
     case CommandKind::limits: set_limits(command, now); break;
     case CommandKind::ping:
-    case CommandKind::reset: break;
+    case CommandKind::reset:
+    case CommandKind::capture: break;
     }
     publish();
 }

@@ -66,7 +66,7 @@ std::size_t open_files(const std::string& pid)
     return most + 1;
 }
 
-std::string house(const Folder& folder, const std::string& more)
+std::string house_file(const Folder& folder, const std::string& more)
 {
     return folder.write("batgw.yaml",
         "battery: {protocol: byd-atto3, interface: can0, cells: 126, capacity_wh: 60480}\n"
@@ -80,7 +80,7 @@ TEST_CASE("resources: without file handles the control socket and the broker wai
 {
     // SAFE-218
     const Folder folder;
-    Program gateway{{"-f", house(folder, "")}};
+    Program gateway{{"-f", house_file(folder, "")}};
     REQUIRE(gateway.says("mqtt: 127.0.0.1:1"));
     CHECK(ask_control(folder.file("control"), "status").ok);
     const std::string pid = std::to_string(gateway.pid());
@@ -135,7 +135,7 @@ TEST_CASE("real time: one thread of the program at most, whatever the machine al
     for (const bool wanted : {false, true}) {
         CAPTURE(wanted);
         const Folder folder;
-        Program gateway{{"-f", house(folder, wanted ? "safety: {process: {realtime: true}}\n" : "")}};
+        Program gateway{{"-f", house_file(folder, wanted ? "safety: {process: {realtime: true}}\n" : "")}};
         REQUIRE(gateway.says("mqtt: 127.0.0.1:1"));  // the second thread is at work
         const std::string pid = std::to_string(gateway.pid()), said = gateway.err();
         const bool granted = said.find("no real-time priority") == std::string::npos;

@@ -152,12 +152,29 @@ TEST_CASE("topics match exactly, payloads are at most 1024 bytes, permissions ar
     CHECK(code("contactor", "open") == CommandCode::not_allowed);
     CHECK(code("reset", "{}") == CommandCode::not_allowed);
     CHECK(code("capture", "start") == CommandCode::not_allowed);
-    CHECK(code("capture", "start", all_rules) == CommandCode::not_allowed);
     CHECK(code("discharge", "off", all_rules) == CommandCode::not_allowed);
     CHECK(command("contactor", "open", all_rules).kind == CommandKind::contactor);
     CHECK_FALSE(command("contactor", "OPEN", all_rules).on);
     CHECK(command("contactor", "close", all_rules).on);
     CHECK(code("contactor", "1", all_rules) == CommandCode::bad_payload);
+}
+
+// MQTT-050
+TEST_CASE("capture takes start, stop and a mark with its note, and nothing else")
+{
+    CHECK(command("capture", "start", all_rules).step == CaptureStep::start);
+    CHECK(command("capture", "STOP", all_rules).step == CaptureStep::stop);
+    const Command mark = command("capture", "mark lights flickered", all_rules);
+    CHECK(mark.kind == CommandKind::capture);
+    CHECK(mark.step == CaptureStep::mark);
+    CHECK(mark.reason == "lights flickered");
+    CHECK(command("capture", "Mark K\xc3\xbc\nche", all_rules).reason == "Kche");  // printable ASCII only
+    CHECK(command("capture", "mark " + std::string(64, 'x'), all_rules).reason.view().size() == 64);
+    CHECK(code("capture", "mark " + std::string(65, 'x'), all_rules) == CommandCode::too_long);
+    for (const char* payload : {"", "mark", "mark ", "on", "start now", "stop ", "markx"}) {
+        CAPTURE(payload);
+        CHECK(code("capture", payload, all_rules) == CommandCode::bad_payload);
+    }
 }
 
 TEST_CASE("teleperiod is empty or 4 to 3600 seconds, ping up to 64 bytes")

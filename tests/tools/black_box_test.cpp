@@ -262,3 +262,92 @@ TEST_CASE("what passed a serial line is kept as bytes with their direction")
     CHECK(lines[2] == "(1700000099.000000) can0 > A5 40");
     CHECK(lines[3] == "(1700000099.000000) can0 < A5 01 90");
 }
+
+namespace {
+
+CommandResult ask_box(Kept& kept, Instant at, CaptureStep step, std::string_view note = {})
+{
+    Command c;
+    c.kind = CommandKind::capture;
+    c.step = step;
+    c.reason.assign(note);
+    return kept.box->on_command(c, {.monotonic = at, .wall_ms = wall_ms + at.time_since_epoch() / 1ms});
+}
+void pass_by(Kept& kept, Instant at, std::uint8_t content)
+{
+    kept.box->see(Passed{.at = at, .frame = {.id = 0x123, .len = 1, .data = {content}}});
+    kept.box->look({}, {.monotonic = at, .wall_ms = wall_ms + at.time_since_epoch() / 1ms});
+}
+
+}  // namespace
+
+TEST_CASE("a mark keeps the minute around it, with its note")
+{
+    const Folder folder;
+    Kept kept{folder.file("")};
+    for (int s = 0; s < 100; ++s) pass_by(kept, Instant{s * 1s}, static_cast<std::uint8_t>(s));
+    CHECK(ask_box(kept, Instant{100s}, CaptureStep::mark, "lights flickered").code == CommandCode::ok);
+    CHECK(ask_box(kept, Instant{102s}, CaptureStep::mark, "again").text == "noted in the capture under way");
+    for (int s = 103; s < 110; ++s) pass_by(kept, Instant{s * 1s}, static_cast<std::uint8_t>(s));
+    REQUIRE(kept.wait_for_file(1));
+    const std::string log = folder.read(kept.files().front());
+    CHECK(kept.files().front().starts_with("capture-asked-"));
+    CHECK(log.find("# captured for: lights flickered\n") != std::string::npos);
+    CHECK(log.find("mark: lights flickered\n") != std::string::npos);
+    CHECK(log.find("mark: again\n") != std::string::npos);
+    CHECK(log.find("can0 123#2C\n") == std::string::npos);  // 44 s
+    CHECK(log.find("can0 123#2D\n") != std::string::npos);  // 45 s
+    CHECK(log.find("can0 123#69\n") != std::string::npos);  // 105 s
+    CHECK(log.find("can0 123#6A\n") == std::string::npos);
+    CHECK(ask_box(kept, Instant{140s}, CaptureStep::mark, "too soon").code == CommandCode::rate_limited);
+    CHECK(ask_box(kept, Instant{161s}, CaptureStep::mark, "later").code == CommandCode::ok);
+}
+
+TEST_CASE("what is begun by hand goes on until it is ended, for ten minutes, or until its first frames would be lost")
+{
+    const Folder folder;
+    Kept kept{folder.file("")};
+    CHECK(ask_box(kept, Instant{5s}, CaptureStep::stop).code == CommandCode::unchanged);
+    pass_by(kept, Instant{9s}, 9);
+    CHECK(ask_box(kept, Instant{10s}, CaptureStep::start).code == CommandCode::ok);
+    CHECK(ask_box(kept, Instant{11s}, CaptureStep::start).code == CommandCode::unchanged);
+    for (int s = 12; s < 200; ++s) pass_by(kept, Instant{s * 1s}, static_cast<std::uint8_t>(s));
+    CHECK(kept.files().empty());
+    const CommandResult stopped = ask_box(kept, Instant{200s}, CaptureStep::stop);
+    CHECK(stopped.code == CommandCode::ok);
+    REQUIRE(kept.wait_for_file(1));
+    CHECK(stopped.text == kept.files().front());
+    const std::string log = folder.read(kept.files().front());
+    CHECK(log.find("can0 123#09\n") == std::string::npos);
+    CHECK(log.find("can0 123#0C\n") != std::string::npos);
+    CHECK(log.find("can0 123#C7\n") != std::string::npos);
+    CHECK(lines_of(log).size() == 2 + 188);
+
+    CHECK(ask_box(kept, Instant{300s}, CaptureStep::start).code == CommandCode::ok);
+    pass_by(kept, Instant{899s}, 1);
+    CHECK(kept.files().size() == 1);
+    pass_by(kept, Instant{900s}, 2);
+    REQUIRE(kept.wait_for_file(2));
+
+    CHECK(ask_box(kept, Instant{1000s}, CaptureStep::start).code == CommandCode::ok);
+    for (std::size_t i = 0; i < BlackBox::frames_kept; ++i)
+        kept.box->see(Passed{.at = Instant{1000s} + i * 1ms, .frame = {.id = 0x124, .len = 0}});
+    kept.box->look({}, {.monotonic = Instant{1066s}, .wall_ms = wall_ms + 1'066'000});
+    REQUIRE(kept.wait_for_file(3));
+    CHECK(ask_box(kept, Instant{1067s}, CaptureStep::stop).code == CommandCode::unchanged);
+}
+
+TEST_CASE("a capture by hand and one for a fault do not disturb each other")
+{
+    const Folder folder;
+    Kept kept{folder.file("")};
+    pass_by(kept, Instant{9s}, 9);
+    ask_box(kept, Instant{10s}, CaptureStep::start);
+    kept.fault(Instant{100s}, FaultClass::block);
+    REQUIRE(kept.wait_for_file(1));
+    CHECK(kept.files().front().starts_with("capture-block-"));
+    pass_by(kept, Instant{120s}, 120);
+    CHECK(ask_box(kept, Instant{130s}, CaptureStep::stop).code == CommandCode::ok);
+    REQUIRE(kept.wait_for_file(2));
+    CHECK(folder.read(kept.files().front()).find("can0 123#78\n") != std::string::npos);
+}
