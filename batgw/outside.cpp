@@ -87,7 +87,7 @@ void Outside::capture(const Command& command)
     r.id = command.id;
     r.ticket = command.ticket;
     r.received = command.received;
-    r.answered = monotonic_now();
+    r.answered = both_clocks().monotonic;
     captured_.push_back(r);
     channels_.outside.ring();
 }

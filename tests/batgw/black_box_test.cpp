@@ -75,7 +75,7 @@ TEST_CASE("a capture that the broker asks for is answered by RESULT, and its fil
             .inverter = find_inverter_driver("byd-hvs"),
             .read_again = {},
             .service = &service}};
-    const auto answered = [&](const std::string& payload, std::string_view part) {
+    const auto answered = [&](const std::string& payload, const std::string& part) {
         const Instant end = monotonic_now() + 15s;
         for (Instant again = monotonic_now(); monotonic_now() < end; std::this_thread::sleep_for(5ms)) {
             if (watcher.has("RESULT", part)) return true;

@@ -1,3 +1,5 @@
+// What the program takes of its machine, and what becomes of it when there is not enough.
+#include "batgw/control.hpp"
 #include "batgw/realtime.hpp"
 #include "tests/batgw/program.hpp"
 

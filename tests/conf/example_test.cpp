@@ -82,9 +82,7 @@ std::string allowed_of(const Key& key)
     if (key.kind == KeyKind::text) return std::string{key.allowed};
     if (key.kind == KeyKind::options) return "see the protocol";
     std::string out = key.kind == KeyKind::choices ? "list of " : "";
-    for (const auto word : key.choices)
-        if (std::find(key.later.begin(), key.later.end(), word) == key.later.end())
-            out += (out.empty() || out.ends_with(" of ") ? "" : ", ") + std::string{word};
+    for (const auto word : key.choices) out += (out.empty() || out.ends_with(" of ") ? "" : ", ") + std::string{word};
     return out;
 }
 

@@ -297,7 +297,7 @@ TEST_CASE("a change of bus, driver, battery, contactor mode, precharging or stat
         "safety.contactors.precharge.max_s", "safety.contactors.overlap_ms", "safety.contactors.open.negative_delay_ms",
         "safety.contactors.feedback_ms", "safety.contactors.interlock_ms", "safety.contactors.emergency_stop_ms",
         "safety.contactors.weld.decay_pct", "safety.contactors.weld.decay_s", "safety.contactors.weld.current_a",
-        "safety.contactors.gpio_persistence_acknowledged", "safety.process.heartbeat_hz"};
+        "safety.contactors.gpio_persistence_acknowledged", "safety.process.heartbeat_hz", "safety.process.realtime"};
     const Config base = full_config();
     std::size_t found = 0;
     for (const Key& key : all_keys()) {

@@ -2,8 +2,8 @@
 #include "batgw/wear_file.hpp"
 
 #include "batgw/store.hpp"
-#include "tests/batgw/program.hpp"
 #include "tests/support/world.hpp"
+#include "tests/tools/run.hpp"
 
 #include <doctest/doctest.h>
 
