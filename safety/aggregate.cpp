@@ -2,6 +2,7 @@
 
 #include "safety/grant_writer.hpp"
 #include "safety/invariants.hpp"
+#include "safety/shown_soc.hpp"
 
 #include <algorithm>
 #include <iterator>
@@ -114,6 +115,7 @@ void Aggregate::update(const Input& in, Instant now)
     set_voltages(in);
     set_grants(in, now);
     set_state(in);
+    verdict_.soc_shown = shown_soc(in.config.soc, in.battery.soc.last(), verdict_);
 
     std::string_view broken;
     for (const Pack& p : in.packs)
@@ -224,7 +226,7 @@ void Aggregate::set_flags(const Input& in)
     w.ready = joined_count(in.packs) > 0 && w.battery_valid &&
         all_counted(in.packs, [](const Verdict& v) { return v.ready || joining(v); });
     w.high_cause = any_counted(in.packs, [](const Verdict& v) { return v.high_cause; });
-    w.may_fall_silent = w.fall_silent = w.mute_inverter = false;
+    w.may_fall_silent = w.fall_silent = w.mute_inverter = w.slow_inverter = false;
     w.ask_against = w.override_soc = Direction::none;
     bool stopped = true, may_be_silent = true;
     for (const Pack& p : in.packs) {
@@ -232,12 +234,13 @@ void Aggregate::set_flags(const Input& in)
         may_be_silent = may_be_silent && p.verdict->may_fall_silent;
         w.fall_silent = w.fall_silent || p.verdict->fall_silent;
         w.mute_inverter = w.mute_inverter || p.verdict->mute_inverter;
+        w.slow_inverter = w.slow_inverter || p.verdict->slow_inverter;
         w.ask_against = w.ask_against | p.verdict->ask_against;
         w.override_soc = w.override_soc | p.verdict->override_soc;
     }
     w.stopped = stopped;
     w.may_fall_silent = may_be_silent;
-    w.mute_battery = false;  // a matter of each pack's own bus
+    w.mute_battery = w.slow_battery = false;  // a matter of each pack's own bus
 
     w.worst = FaultClass::none;
     w.first_cause.reset();

@@ -1,8 +1,8 @@
 // What the verdict says besides grants: state, what is waited for, flags for drivers, events.
 #include "safety/judge.hpp"
+#include "safety/shown_soc.hpp"
 
 #include <algorithm>
-#include <initializer_list>
 
 namespace batgw {
 namespace {
@@ -19,26 +19,6 @@ bool too_high(FaultId id)
     case FaultId::temp_event: return true;
     default: return false;
     }
-}
-
-// SAFE-115: full and empty are said only by a limit of zero that is there for that reason; fractions of a percent less, so that
-// no rounding on the wire says it either.
-Percent shown_soc(const SafetyConfig::Soc& rule, Percent soc, const Verdict& v)
-{
-    const auto stopped_by = [&v](Direction direction, std::initializer_list<FaultId> ids) {
-        return std::any_of(v.faults.begin(), v.faults.end(), [&](const ActiveFault& f) {
-            const bool names = std::find(ids.begin(), ids.end(), f.id) != ids.end();
-            return names && f.level >= FaultClass::block && covers(f.direction, direction);
-        });
-    };
-    const bool full = v.charge.is_zero() &&
-        stopped_by(Direction::charge, {FaultId::soc_high, FaultId::cell_high, FaultId::cell_high_crit, FaultId::pack_high});
-    const bool empty = v.discharge.is_zero() &&
-        stopped_by(Direction::discharge,
-            {FaultId::soc_low, FaultId::cell_low, FaultId::cell_low_crit, FaultId::cell_deep, FaultId::pack_low});
-    const Percent width = std::max(rule.max - rule.min, 1_pct);
-    const Percent scaled = Percent::from_milli((soc - rule.min).milli() * 100'000 / width.milli());
-    return std::clamp(scaled, empty ? 0_pct : 1_pct, full ? 100_pct : 99_pct);
 }
 
 std::string_view link_text(bool alive) { return alive ? "alive" : "lost"; }
@@ -84,7 +64,7 @@ void Judge::set_flags(const Round& r)
         return f.level >= FaultClass::block && too_high(f.id);
     });
     const auto soc = r.pack != nullptr ? r.pack->state.soc.last() : std::nullopt;
-    v.soc_shown = config_.soc.scaling && soc ? std::optional{shown_soc(config_.soc, *soc, v)} : std::nullopt;
+    v.soc_shown = shown_soc(config_.soc, soc, v);
     const StopMethods::Result& methods = stop_methods_.result();
     v.ask_against = methods.ask_against;
     v.override_soc = methods.override_soc;

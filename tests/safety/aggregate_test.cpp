@@ -406,3 +406,36 @@ TEST_CASE("an inverter is told the faults of packs that are in, people those of 
     CHECK(t.aggregated.verdict().faults.size() == 3);
     CHECK(t.aggregated.verdict().faults[0].id == FaultId::cell_high_crit);
 }
+
+TEST_CASE("aggregate: the shown state of charge is scaled from that of all packs, full when one of them stops charging for it")
+{
+    // SAFE-115, SAFE-282
+    Together t{std::array{Is::joined, Is::joined}};
+    CHECK_FALSE(t.step().soc_shown);
+    t.config.soc.scaling = true;
+    t.config.soc.max = 90_pct;
+    CHECK(t.settle().soc_shown == 50_pct);
+    for (OnePack& p : t.packs) p.state.soc.set(90_pct, t.now);
+    CHECK(t.settle().soc_shown == 99_pct);
+    ActiveFault full;
+    full.id = FaultId::soc_high;
+    full.level = FaultClass::block;
+    full.direction = Direction::charge;
+    full.device = Device::battery;
+    t.packs[1].verdict.faults.push_back(full);
+    t.packs[1].verdict.charge = GrantWriter::nothing(Cause::soc);
+    const Verdict& v = t.settle();
+    CHECK(v.charge.is_zero());
+    CHECK(v.soc_shown == 100_pct);
+}
+
+TEST_CASE("aggregate: where nobody acknowledges the inverter's bus is slow, each battery's bus by itself")
+{
+    // SAFE-264, SAFE-282
+    Together t{std::array{Is::joined, Is::joined}};
+    t.packs[0].verdict.slow_battery = true;
+    CHECK_FALSE(t.step().slow_inverter);
+    CHECK_FALSE(t.step().slow_battery);
+    for (OnePack& p : t.packs) p.verdict.slow_inverter = true;
+    CHECK(t.step().slow_inverter);
+}
