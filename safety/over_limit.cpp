@@ -19,8 +19,9 @@ void OverLimit::update(const Input& in, const LimitContext& context)
 {
     // Nobody can be blamed before the time to obey has run, counted from the first word.
     if (!told_.for_at_least(in.told, context.config.over_limit.grace, context.now)) {
-        charge_ = discharge_ = Side{};
-        if (in.told) {
+        if (!in.told) {
+            charge_ = discharge_ = Side{};
+        } else {
             charge_.granted.update(in.charge, context.now, context.config.over_limit.grace);
             discharge_.granted.update(in.discharge, context.now, context.config.over_limit.grace);
         }

@@ -36,8 +36,6 @@ public:
     // To be called in every evaluation while the outputs are off.
     Finding update(const Rules& rules, const Contacts& contacts, const BoxMeasurements& m, Instant now);
     Finding finding() const { return finding_; }
-    // Nothing more to wait for.
-    bool over() const { return finding_ != Finding::pending; }
 
     static constexpr Duration open_before_first = 500ms;            // SAFE-143
     static constexpr Duration first_limit = 2s;                     // a chattering contact is no open one

@@ -57,6 +57,7 @@ TEST_CASE("bus health: a healthy bus has nothing to say")
         CHECK_FALSE(r.dead);
         CHECK_FALSE(r.open);
         CHECK_FALSE(r.mute);
+        CHECK_FALSE(r.foreign);
     }
 }
 

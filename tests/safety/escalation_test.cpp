@@ -62,7 +62,10 @@ TEST_CASE("the fifth BLOCK of one fault within an hour becomes a TRIP, the fourt
         REQUIRE(trip != nullptr);
         CHECK(trip->level == FaultClass::trip);
         CHECK(trip->latched);
+        CHECK(trip->has_value);
+        CHECK(trip->unit == Unit::count);
         CHECK(trip->value_milli == 5000);
+        CHECK(trip->limit_milli == 5000);
         CHECK(b.table.effect().blocks_all());
     }
     SUBCASE("61 minutes")

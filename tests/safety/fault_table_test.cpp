@@ -6,6 +6,8 @@
 
 #include <algorithm>
 #include <array>
+#include <initializer_list>
+#include <optional>
 #include <string>
 
 using namespace batgw;
@@ -50,6 +52,17 @@ TEST_CASE("a fault sets after its delay and enough distinct samples, not before"
         d.update({true, true, false, 2}, trip, t0 + 1s);
         REQUIRE_FALSE(d.update({true, true, false, 3}, trip, t0 + 2s - 1us));
         REQUIRE(d.update({true, true, false, 3}, trip, t0 + 2s));
+    }
+    SUBCASE("a condition that comes again has its whole delay before it")
+    {
+        Detector d;
+        d.update({true, true, false, 1}, trip, t0);
+        d.update({true, true, false, 2}, trip, t0 + 1900ms);
+        d.update({true, false, true, 3}, trip, t0 + 1950ms);
+        d.update({true, true, false, 4}, trip, t0 + 10s);
+        d.update({true, true, false, 5}, trip, t0 + 11s);
+        REQUIRE_FALSE(d.update({true, true, false, 6}, trip, t0 + 12s - 1us));
+        REQUIRE(d.update({true, true, false, 7}, trip, t0 + 12s));
     }
     SUBCASE("the same sample looked at for long is one sample")
     {
@@ -432,4 +445,43 @@ TEST_CASE("a class that does not exist is treated as the worst")
     table.settle(t0);
     REQUIRE(table.effect().blocks_all());
     REQUIRE(table.effect().worst == FaultClass::emergency);
+}
+
+TEST_CASE("two that report one fault: the longer hold counts, in either order")
+{
+    // SAFE-042
+    for (const bool longer_first : {false, true}) {
+        FaultTable table;
+        const ActiveFault f = fault(FaultId::bms_fault, FaultClass::block, Direction::charge);
+        table.report(f, longer_first ? 60s : 5s);
+        table.report(f, longer_first ? 5s : 60s);
+        table.settle(t0);
+        for (Instant now = t0 + 1s; now <= t0 + 60s; now += 1s) {
+            table.settle(now);
+            REQUIRE(listed(table, FaultId::bms_fault) != nullptr);
+        }
+        table.settle(t0 + 61s);
+        REQUIRE(listed(table, FaultId::bms_fault) == nullptr);
+    }
+}
+
+TEST_CASE("what blocks is told by its worst, and of several as bad by the one that came first")
+{
+    // SAFE-047
+    FaultTable table;
+    const auto round = [&](Instant now, std::initializer_list<ActiveFault> faults) {
+        for (const ActiveFault& f : faults) table.report(f);
+        table.settle(now);
+        const ActiveFault* const found = table.blocking(Direction::charge);
+        return found == nullptr ? std::nullopt : std::optional{found->id};
+    };
+    const ActiveFault hot = fault(FaultId::temp_hot, FaultClass::block, Direction::charge);
+    const ActiveFault high = fault(FaultId::cell_high, FaultClass::block, Direction::charge);
+    const ActiveFault empty = fault(FaultId::soc_low, FaultClass::block, Direction::discharge);
+    const ActiveFault crit = fault(FaultId::cell_high_crit, FaultClass::trip, Direction::both);
+    REQUIRE_FALSE(round(t0, {empty}));
+    REQUIRE(round(t0 + 1s, {empty, hot}) == FaultId::temp_hot);
+    REQUIRE(round(t0 + 2s, {empty, high, hot}) == FaultId::temp_hot);
+    REQUIRE(round(t0 + 3s, {empty, high, hot, crit}) == FaultId::cell_high_crit);
+    REQUIRE(table.blocking(Direction::discharge)->id == FaultId::cell_high_crit);
 }

@@ -229,6 +229,20 @@ TEST_CASE("a grant rises by five percent of the maximum per second, after start-
     REQUIRE(house.charge() <= 2650_W);
 }
 
+TEST_CASE("each direction rises by its own share of its own maximum")
+{
+    // SAFE-092
+    House house;
+    house.battery.max_charge = house.battery.charge = 4_kW;
+    house.run(10s);
+    REQUIRE(
+        house.time_until([&] { return !house.verdict().charge.is_zero() && !house.verdict().discharge.is_zero(); }, 10s) < 1s);
+    const Power charge = house.charge(), discharge = house.discharge();
+    house.run(10s);
+    REQUIRE(house.charge() - charge == 2_kW);
+    REQUIRE(house.discharge() - discharge == 5_kW);
+}
+
 TEST_CASE("a decrease in the middle of the ramp acts at once, and the ramp starts anew from there")
 {
     // SAFE-092

@@ -317,6 +317,8 @@ TEST_CASE("somebody else on the bus before the first frame: silence until a rese
     REQUIRE(house.verdict().mute_battery);
     house.run(100s);
     CHECK(house.judge().reset({.fault = "ID_CONFLICT", .reason = {}}, house.now).code == CommandCode::cause_present);
+    house.step();
+    CHECK(house.verdict().mute_battery);
     house.run(25s);
 
     House after;

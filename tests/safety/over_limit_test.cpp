@@ -1,4 +1,6 @@
 // Current against what the inverter was told.
+#include "safety/over_limit.hpp"
+
 #include "tests/safety/house.hpp"
 
 #include <doctest/doctest.h>
@@ -203,6 +205,30 @@ TEST_CASE("nobody is blamed who was not told, and not before the time to obey ha
             REQUIRE_FALSE(house.has(FaultId::limit_exceeded));
             house.also = [&] { house.inverter.phase = InverterPhase::hold; };
             REQUIRE(until(house, FaultId::limit_exceeded, FaultClass::warn) == 10s);
+        }
+    }
+    SUBCASE("a limit that fell while it was not yet judged has its time to be obeyed, too")
+    {
+        for (const bool charging : {true, false}) {
+            SafetyConfig config;
+            FaultTable faults;
+            OverLimit over;
+            Sample<Current> current;
+            Instant now{std::chrono::hours{1}};
+            Instant fell{}, seen{};
+            for (; seen == Instant{} && now < Instant{std::chrono::hours{1}} + 60s; now += 100ms) {
+                const bool low = now >= Instant{std::chrono::hours{1}} + 4s;
+                if (low && fell == Instant{}) fell = now;
+                current.fresh = current.usable = charging ? 20_A : -20_A;
+                ++current.samples;
+                const Current limit = low ? 0_A : 20_A;
+                over.update({.current = current, .charge = limit, .discharge = limit, .told = true}, {config, faults, now});
+                faults.settle(now, {});
+                if (!faults.faults().empty()) seen = now;
+            }
+            // Five seconds to obey, and five above the limit.
+            REQUIRE(seen - fell >= 10s);
+            REQUIRE(seen - fell <= 10200ms);
         }
     }
     SUBCASE("a bus on which nothing can be sent")

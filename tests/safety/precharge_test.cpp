@@ -4,6 +4,7 @@
 
 #include <cmath>
 #include <cstdint>
+#include <optional>
 #include <random>
 
 using namespace batgw;
@@ -150,6 +151,29 @@ TEST_CASE("precharge: a current that is measured fast must have become small")
     m.current.reset();
     CHECK(for_a_while(-501_mA) == Result::running);
     CHECK(for_a_while(-500_mA) == Result::done);
+}
+
+TEST_CASE("precharge: a current that was small and then was not known has to be small anew for its time")
+{
+    // SAFE-144
+    Precharge p;
+    BoxMeasurements m{.pack = 400_V, .link = 350_V, .link_at = t0, .current = 0_A, .current_at = t0, .current_is_fast = true};
+    p.begin(m, t0);
+    Instant now = t0;
+    const auto sample = [&](Voltage link, std::optional<Current> i) {
+        now += 20ms;
+        m.link = link;
+        m.current = i;
+        m.link_at = m.current_at = now;
+        return p.update({}, m, now);
+    };
+    for (int n = 0; n < 20; ++n) REQUIRE(sample(350_V, 0_A) == Result::running);
+    for (int n = 0; n < 20; ++n) REQUIRE(sample(399_V, std::nullopt) == Result::running);
+    const Instant known = now + 20ms;
+    Result r = Result::running;
+    while (r == Result::running && now < known + 1s) r = sample(399_V, 0_A);
+    CHECK(r == Result::done);
+    CHECK(now == known + 100ms);
 }
 
 TEST_CASE("precharge: what cannot succeed is given up early")

@@ -63,7 +63,7 @@ TEST_CASE("when every message comes twice as often for twenty seconds there are 
     bus.times = {2, 2, 2};
     bus.run(19s);
     REQUIRE_FALSE(bus.there);
-    bus.run(12s);
+    bus.run(2s);  // the second whole window
     REQUIRE(bus.there);
     bus.times = {1, 1, 1};
     bus.run(21s);
@@ -91,4 +91,20 @@ TEST_CASE("one message in another rhythm, a battery that is silent and a gap pro
     for (int i = 0; i < 400; ++i)
         for (const std::uint32_t id : {0x100U, 0x200U, 0x300U}) held.watch.on_frame(CanFrame{id}, held.now += 20ms);
     REQUIRE_FALSE(held.watch.there(held.now + 10s));
+}
+
+TEST_CASE("seventeen frames where ten are due are twice as often, some get lost; fewer are not")
+{
+    // SAFE-185
+    for (const unsigned frames : {169U, 170U}) {
+        SecondSender watch{messages, receives};
+        Instant now{std::chrono::hours{3}};
+        for (int window = 0; window < 2; ++window) {
+            for (unsigned n = 0; n < frames; ++n)
+                for (const std::uint32_t id : {0x100U, 0x200U}) watch.on_frame(CanFrame{id}, now);
+            REQUIRE_FALSE(watch.there(now + 9999ms));
+            now += 10s;
+            REQUIRE(watch.there(now) == (frames == 170 && window == 1));
+        }
+    }
 }

@@ -529,6 +529,19 @@ TEST_CASE("transmit port: a muted port sends nothing and keeps nothing")
     CHECK(drain(port, t0, stamp(t0)).size() == 1);
 }
 
+TEST_CASE("transmit port: a message of which no period is stated waits for a second, not longer")
+{
+    // SAFE-263
+    TxPort port{rules};
+    queue(port, frame(0x18ff1234), t0, stamp(t0));
+    REQUIRE(port.next(t0, stamp(t0)));
+    port.blocked(t0);
+    CHECK(port.next(t0 + 1s, stamp(t0)) == frame(0x18ff1234));
+    port.blocked(t0 + 1s);
+    CHECK_FALSE(port.next(t0 + 1s + 5ms, stamp(t0)));
+    CHECK(counted(port).dropped == 1);
+}
+
 TEST_CASE("transmit port: only a frame that was handed out last can have been sent")
 {
     // SAFE-006, SAFE-263
