@@ -22,8 +22,8 @@ struct WearRecord {
     unsigned openings = 0;     // under load, ever
     std::deque<Opening> last;  // of them, oldest first
 
-    // Those since the record was last asked, `openings` of them in all; the newest with this current.
-    void count_to(unsigned openings, const std::optional<Current>& current, std::int64_t wall_ms);
+    // There have been `count` in all; the newest with this current.
+    void count_to(unsigned count, const std::optional<Current>& current, std::int64_t wall_ms);
     static constexpr std::size_t last_max = 50;
 };
 
