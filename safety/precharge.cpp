@@ -42,7 +42,7 @@ Precharge::Result Precharge::update(const Rules& rules, const BoxMeasurements& m
     }
     if (m.current && m.current_at > since_)
         quiet_.add(magnitude(*m.current) <= quiet_current, m.current_at);
-    else if (!m.current)
+    else
         quiet_.break_off();
 
     if (!m.link || !m.pack)

@@ -1,3 +1,5 @@
+#include "safety/weld_check.hpp"
+
 #include "tests/safety/gpio_rig.hpp"
 
 #include <cmath>
@@ -254,4 +256,25 @@ TEST_CASE("weld: what nobody measures, or a pack that does not tell, proves noth
     OpenPack old;         // one old reading is no ten minutes of it
     old.measured = false;
     CHECK_FALSE(old.run(3600s));
+}
+
+TEST_CASE("weld: before the first closing half a second of open is enough, and a contact that chatters has two seconds")
+{
+    // SAFE-143
+    constexpr Instant t0{Duration{9'000'000'123}};
+    const WeldCheck::Rules rules;
+    WeldCheck quiet;
+    quiet.begin_at_start(t0);
+    const WeldCheck::Contacts reads_open{.wired = true, .fresh = true},
+        reads_closed{.wired = true, .fresh = true, .any_closed = true};
+    CHECK(quiet.update(rules, reads_open, {}, t0) == WeldCheck::Finding::pending);
+    CHECK(quiet.update(rules, reads_open, {}, t0 + 500ms - 1us) == WeldCheck::Finding::pending);
+    CHECK(quiet.update(rules, reads_open, {}, t0 + 500ms) == WeldCheck::Finding::open);
+
+    WeldCheck chatters;
+    chatters.begin_at_start(t0);
+    for (Duration t = 0s; t < 2s; t += 100ms)
+        CHECK(chatters.update(rules, t % 200ms == 0s ? reads_open : reads_closed, {}, t0 + t) == WeldCheck::Finding::pending);
+    CHECK(chatters.update(rules, reads_open, {}, t0 + 2s - 1us) == WeldCheck::Finding::pending);
+    CHECK(chatters.update(rules, reads_open, {}, t0 + 2s) == WeldCheck::Finding::suspected);
 }
