@@ -81,7 +81,7 @@ struct BlackBox::Shared {
     }
     std::string line(const Passed& p) const
     {
-        const std::string& bus = p.inverter ? setup.inverter : setup.battery;
+        const std::string& bus = p.inverter ? setup.inverter : p.second ? setup.battery2 : setup.battery;
         if (!p.serial) return fmt::format("{} {} {}\n", stamp(p.at), bus, frame_text(p.frame));
         std::string text = fmt::format("{} {} {}", stamp(p.at), bus, p.sent ? '>' : '<');
         for (std::size_t i = 0; i < p.frame.len; ++i) text += fmt::format(" {:02X}", p.frame.data[i]);

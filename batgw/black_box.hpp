@@ -28,6 +28,7 @@ struct Passed {
     CanFrame frame;
     bool inverter = false;  // on the inverter's bus
     bool sent = false;      // by us
+    bool second = false;    // on that of the second battery
     bool serial = false;
 };
 
@@ -37,7 +38,7 @@ class BlackBox {
 public:
     struct Setup {
         std::string directory;
-        std::string battery, inverter;                        // names of the two buses in the log
+        std::string battery, inverter, battery2{};            // names of the buses in the log
         std::string about;                                    // first line of each file
         std::function<void(LogLevel, std::string_view)> say;  // from either thread
     };

@@ -21,27 +21,51 @@ ContactorMode commanded(ContactorMode mode) { return mode == ContactorMode::gpio
 
 }  // namespace
 
+Bridge::Pack::Pack(const BatteryConfig& config, const Config& all, const BatteryDriverInfo& info)
+    : driver{info.make({.config = config,
+          .ages = age_limits(all.safety, info.profile),
+          .contactor_mode = commanded(all.safety.contactors.mode)})},
+      second_sender{info.messages, info.receives}
+{}
+
+std::vector<Bridge::Pack> Bridge::make_packs(const Config& config, const BatteryDriverInfo& info)
+{
+    std::vector<Pack> packs;
+    packs.emplace_back(config.battery, config, info);
+    if (config.battery2) packs.emplace_back(*config.battery2, config, info);
+    return packs;
+}
+
+Panel Bridge::make_panel(
+    const Config& config, const BatteryDriverInfo& battery, const InverterDriverInfo& inverter, Instant start)
+{
+    const auto setup = [&](const BatteryConfig& pack, std::uint8_t number) {
+        return JudgeSetup{.safety = config.safety,
+            .battery = pack,
+            .profile = battery.profile,
+            .battery_name = battery.name,
+            .inverter_verified = inverter.verified,
+            .inverter_name = inverter.name,
+            .start = start,
+            .battery_number = number};
+    };
+    if (!config.battery2) return Panel{std::array{setup(config.battery, 0)}};
+    return Panel{std::array{setup(config.battery, 1), setup(*config.battery2, 2)}};
+}
+
 Bridge::Bridge(const Config& config, const BatteryDriverInfo& battery, const InverterDriverInfo& inverter, Instant start,
     const std::optional<OperatorState>& restored)
     : battery_info_{battery},
       inverter_traffic_{inverter.traffic(config.inverter)},
       started_{start},
-      battery_{battery.make({.config = config.battery,
-          .ages = age_limits(config.safety, battery.profile),
-          .contactor_mode = commanded(config.safety.contactors.mode)})},
+      packs_{make_packs(config, battery)},
       inverter_{inverter.make(config.inverter)},
-      operator_{config.battery},
-      judge_{JudgeSetup{.safety = config.safety,
-          .battery = config.battery,
-          .profile = battery.profile,
-          .battery_name = battery.name,
-          .inverter_verified = inverter.verified,
-          .inverter_name = inverter.name,
-          .start = start}},
-      second_battery_{battery.messages, battery.receives},
-      ports_{
-          Port{.out = way_out(battery), .rate_since = start}, Port{.out = TxPort{inverter_traffic_.sends}, .rate_since = start}}
+      operator_{all_packs(config)},
+      panel_{make_panel(config, battery, inverter, start)}
 {
+    ports_.push_back({.out = way_out(battery), .rate_since = start});
+    ports_.push_back({.out = TxPort{inverter_traffic_.sends}, .rate_since = start});
+    if (config.battery2) ports_.push_back({.out = way_out(battery), .rate_since = start});
     if (restored) operator_.restore(*restored);
 }
 
@@ -52,9 +76,11 @@ void Bridge::on_frame(Side side, const CanFrame& frame, Instant received, Instan
         ++p.status.counters.late;
         return;
     }
-    const Heard heard = side == Side::battery ? battery_->on_frame(frame, received) : inverter_->on_frame(frame, received);
+    Pack& pack = packs_[pack_of(side)];
+    const bool from_inverter = side == Side::inverter;
+    const Heard heard = from_inverter ? inverter_->on_frame(frame, received) : pack.driver->on_frame(frame, received);
     ++p.traffic.heard[static_cast<std::size_t>(heard)];
-    if (side == Side::battery && heard != Heard::not_mine) second_battery_.on_frame(frame, received);
+    if (!from_inverter && heard != Heard::not_mine) pack.second_sender.on_frame(frame, received);
     if (heard != Heard::not_mine) {
         dirty_ = true;
     } else if (sent_by_us(side, frame)) {  // somebody else does our work here (SAFE-185)
@@ -70,13 +96,13 @@ void Bridge::on_bytes(std::span<const std::uint8_t> bytes, Instant received, Ins
         ++p.status.counters.late;
         return;
     }
-    battery_->on_bytes(bytes, received, p.traffic.heard);
+    packs_[0].driver->on_bytes(bytes, received, p.traffic.heard);
     dirty_ = true;
 }
 
 bool Bridge::sent_by_us(Side side, const CanFrame& frame) const
 {
-    const auto rules = side == Side::battery ? battery_info_.sends : inverter_traffic_.sends;
+    const auto rules = side == Side::inverter ? inverter_traffic_.sends : battery_info_.sends;
     return std::any_of(
         rules.begin(), rules.end(), [&](const TxRule& r) { return r.id == frame.id && r.extended == frame.extended; });
 }
@@ -112,9 +138,9 @@ CommandResult Bridge::on_command(const Command& command, Instant now)
     if (command.kind == CommandKind::reset) return reset(command, now);
     CommandResult result = operator_.apply(command, now);
     const bool close = operator_.take_close_request();
-    if (close && verdict().contactors.state == ContactorState::closed) {
+    if (close && open_pack() == nullptr) {
         result.code = CommandCode::unchanged;
-    } else if (close && !judge_.request_close(now)) {
+    } else if (close && !panel_.request_close(now)) {
         operator_.refuse_close();
         result.code = CommandCode::guard_failed;
         result.text.assign("contactors cannot close now");
@@ -128,7 +154,7 @@ CommandResult Bridge::on_command(const Command& command, Instant now)
 CommandResult Bridge::reset(const Command& command, Instant now)
 {
     const ResetOutcome outcome =
-        judge_.reset({.fault = command.fault.view(), .reason = command.reason.view(), .source = command.source}, now);
+        panel_.reset({.fault = command.fault.view(), .reason = command.reason.view(), .source = command.source}, now);
     return {.kind = command.kind,
         .code = outcome.code,
         .text = outcome.text,
@@ -139,19 +165,30 @@ CommandResult Bridge::reset(const Command& command, Instant now)
         .status = operator_.state()};
 }
 
+// The first pack that is not closed; null: all are.
+const Verdict* Bridge::open_pack() const
+{
+    for (std::size_t i = 0; i < panel_.size(); ++i)
+        if (panel_.pack(i).contactors.state != ContactorState::closed) return &panel_.pack(i);
+    return nullptr;
+}
+
 // What stands in the way of a closing: that there is nothing to close now, or a guard of SAFE-141.
 Text<24> Bridge::closing_guard() const
 {
-    const ContactorState state = verdict().contactors.state;
+    const Verdict* const open = open_pack();
+    const Verdict& v = open != nullptr ? *open : verdict();
+    const ContactorState state = v.contactors.state;
     const bool may_close = state == ContactorState::init || state == ContactorState::open;
-    return Text<24>{may_close ? to_string(verdict().waiting) : to_string(state)};
+    return Text<24>{may_close ? to_string(v.waiting) : to_string(state)};
 }
 
 void Bridge::reconfigure(const Config& config, Instant now)
 {
-    operator_.reconfigure(config.battery);
-    judge_.reconfigure(config.safety, config.battery, now);
-    battery_->set_ages(age_limits(config.safety, battery_info_.profile));
+    operator_.reconfigure(all_packs(config));
+    const std::array<const BatteryConfig*, 2> packs{&config.battery, config.battery2 ? &*config.battery2 : nullptr};
+    panel_.reconfigure(config.safety, packs, now);
+    for (Pack& p : packs_) p.driver->set_ages(age_limits(config.safety, battery_info_.profile));
     dirty_ = true;
 }
 
@@ -179,25 +216,32 @@ void Bridge::judge(Instant now)
     dirty_ = false;
     operator_.expire(now);
 
-    const std::array packs{PackInputs{.state = battery_->state(), .facts = battery_->facts()}};
-    inputs_.packs = packs;
+    const auto inputs = [&](std::size_t i) {
+        PanelPack p{.inputs = {.state = packs_[i].driver->state(), .facts = packs_[i].driver->facts()},
+            .bus = bus_inputs(port(side_of(i)), now)};
+        p.bus.second_sender = packs_[i].second_sender.there(now);
+        return p;
+    };
     inputs_.inverter = &inverter_->state();
     inputs_.operator_ = operator_.state();
-    inputs_.battery_bus = bus_inputs(ports_[0], now);
-    inputs_.battery_bus.second_sender = second_battery_.there(now);
-    inputs_.inverter_bus = bus_inputs(ports_[1], now);
+    inputs_.inverter_bus = bus_inputs(port(Side::inverter), now);
     inputs_.lines = &lines_;
-    judge_.evaluate(inputs_, now);
-    inputs_.packs = {};
-    next_judgement_ = judge_.next_evaluation();
-    std::visit([&](auto& out) { out.mute(verdict().mute_battery); }, port(Side::battery).out);
+    if (panel_.several())
+        panel_.evaluate(inputs_, std::array{inputs(0), inputs(1)}, now);
+    else
+        panel_.evaluate(inputs_, std::array{inputs(0)}, now);
+    next_judgement_ = panel_.next_evaluation();
+    for (std::size_t i = 0; i < packs_.size(); ++i) {
+        const Verdict& v = panel_.pack(i);
+        std::visit([&](auto& out) { out.mute(v.mute_battery); }, port(side_of(i)).out);
+        std::visit([&](auto& out) { out.slow(v.slow_battery, now); }, port(side_of(i)).out);
+        if (v.contactors.order != packs_[i].last_order) packs_[i].wake = now;
+        packs_[i].last_order = v.contactors.order;
+    }
     std::visit([&](auto& out) { out.mute(verdict().mute_inverter); }, port(Side::inverter).out);
-    std::visit([&](auto& out) { out.slow(verdict().slow_battery, now); }, port(Side::battery).out);
     std::visit([&](auto& out) { out.slow(verdict().slow_inverter, now); }, port(Side::inverter).out);
     // The inverter learns of a lower limit in the same turn; its driver ignores a call that brings nothing new.
     inverter_wake_ = now;
-    if (verdict().contactors.order != last_order_) battery_wake_ = now;
-    last_order_ = verdict().contactors.order;
 }
 
 BusInputs Bridge::bus_inputs(Port& p, Instant now)
@@ -215,42 +259,46 @@ BusInputs Bridge::bus_inputs(Port& p, Instant now)
         p.out);
 }
 
-ContactorOrder Bridge::driver_order() const
+ContactorOrder Bridge::driver_order(std::size_t pack) const
 {
-    return judge_.contactor_mode() == ContactorMode::gpio ? ContactorOrder::keep : verdict().contactors.order;
+    return panel_.contactor_mode() == ContactorMode::gpio ? ContactorOrder::keep : panel_.pack(pack).contactors.order;
 }
 
 void Bridge::speak(Instant now)
 {
     Outbox out;
-    if (now >= battery_wake_) {
-        battery_wake_ = battery_->on_tick(
-            now, {.contactors = driver_order(), .inverter_current = inverter_->state().current.fresh(now)}, out);
-        queue(Side::battery, out, now);
+    for (std::size_t i = 0; i < packs_.size(); ++i) {
+        Pack& p = packs_[i];
+        if (now < p.wake) continue;
+        out.clear();
+        p.wake = p.driver->on_tick(
+            now, {.contactors = driver_order(i), .inverter_current = inverter_->state().current.fresh(now)}, out);
+        queue(side_of(i), out, now);
     }
     if (now >= inverter_wake_) {
         out.clear();
         const std::uint64_t overtaken = std::get<TxPort>(port(Side::inverter).out).overtaken();
-        inverter_wake_ =
-            inverter_->on_tick(now, {.verdict = verdict(), .battery = battery_->state(), .overtaken = overtaken}, out);
+        inverter_wake_ = inverter_->on_tick(now, {.verdict = verdict(), .battery = battery(), .overtaken = overtaken}, out);
         queue(Side::inverter, out, now);
     }
 }
 
 void Bridge::queue(Side side, const Outbox& outbox, Instant now)
 {
-    std::visit([&](auto& out) { out.queue(outbox, now, stamp()); }, port(side).out);
+    std::visit([&](auto& out) { out.queue(outbox, now, stamp(side)); }, port(side).out);
 }
 
-Stamp Bridge::stamp() const
+// What a frame was made from: the verdict of its own pack, or what the inverter is told.
+Stamp Bridge::stamp(Side side) const
 {
-    const Verdict& v = verdict();
+    const Verdict& v = side == Side::inverter ? verdict() : panel_.pack(pack_of(side));
     return {.verdict_at = v.at, .sequence = v.sequence, .charge = v.charge.power(), .discharge = v.discharge.power()};
 }
 
 Instant Bridge::wake() const
 {
-    Instant when = std::min({next_judgement_, battery_wake_, inverter_wake_});
+    Instant when = std::min(next_judgement_, inverter_wake_);
+    for (const Pack& p : packs_) when = std::min(when, p.wake);
     for (const Port& p : ports_) when = std::min(when, std::visit([](const auto& out) { return out.wake(); }, p.out));
     return when;
 }
@@ -261,7 +309,7 @@ std::optional<CanFrame> Bridge::next_frame(Side side, Instant now)
     auto* const out = std::get_if<TxPort>(&port(side).out);
     if (out == nullptr) return std::nullopt;
     const std::uint64_t overtaken = out->overtaken();
-    const auto frame = out->next(now, stamp());
+    const auto frame = out->next(now, stamp(side));
     if (side == Side::inverter && out->overtaken() != overtaken) inverter_wake_ = now;
     return frame;
 }
@@ -269,7 +317,7 @@ std::optional<CanFrame> Bridge::next_frame(Side side, Instant now)
 std::optional<Telegram> Bridge::next_telegram(Instant now)
 {
     auto* const out = std::get_if<TelegramPort>(&port(Side::battery).out);
-    return out != nullptr ? out->next(now, stamp()) : std::nullopt;
+    return out != nullptr ? out->next(now, stamp(Side::battery)) : std::nullopt;
 }
 
 void Bridge::sent(Side side, Instant now)
@@ -304,25 +352,29 @@ void Bridge::fill(Snapshot& s, Instant now)
 {
     s.started = started_;
     s.now = now;
-    s.verdict = verdict();
-    s.battery = battery_->state();
+    panel_.fill_house(s.verdict);
+    s.battery = battery();
+    s.packs.clear();
     s.inverter = inverter_->state();
     s.operator_ = operator_.state();
     s.operator_kept = operator_.persistent();
-    s.contactor_mode = judge_.contactor_mode();
-    for (std::size_t i = 0; i < ports_.size(); ++i)
-        s.buses[i] = {.status = ports_[i].status,
-            .traffic = ports_[i].traffic,
-            .received_per_s = ports_[i].received_per_s,
-            .sent_per_s = ports_[i].sent_per_s};
+    s.contactor_mode = panel_.contactor_mode();
+    const auto bus = [&](Side side) -> Snapshot::Bus {
+        const Port& p = port(side);
+        return {.status = p.status, .traffic = p.traffic, .received_per_s = p.received_per_s, .sent_per_s = p.sent_per_s};
+    };
+    s.buses = {bus(Side::battery), bus(Side::inverter)};
+    for (std::size_t i = 0; panel_.several() && i < packs_.size(); ++i)
+        s.packs.push_back({.verdict = panel_.pack(i), .battery = packs_[i].driver->state(), .bus = bus(side_of(i))});
     s.clock_valid = inputs_.clock_valid;
-    s.transitions = judge_.transitions();
+    s.transitions = panel_.transitions();
 }
 
 bool Bridge::healthy_since_asked()
 {
-    const bool healthy = judged_since_asked_ && long_gaps_ <= 2 &&
-        std::all_of(emptied_since_asked_.begin(), emptied_since_asked_.end(), std::identity{});
+    const std::span emptied{emptied_since_asked_.data(), ports_.size()};
+    const bool healthy =
+        judged_since_asked_ && long_gaps_ <= 2 && std::all_of(emptied.begin(), emptied.end(), std::identity{});
     judged_since_asked_ = false;
     emptied_since_asked_.fill(false);
     long_gaps_ = 0;

@@ -1,4 +1,4 @@
-// Two drivers, the judge between them, and the way out. Pure: frames, commands and time go in; frames, a verdict and a snapshot
+// Drivers, the judges between them, and the way out. Pure: frames, commands and time go in; frames, a verdict and a snapshot
 // come out. No socket, timer, clock or log, no allocation after start, and the same input twice gives the same output.
 #pragma once
 
@@ -8,7 +8,7 @@
 #include "model/contactor_lines.hpp"
 #include "model/driver.hpp"
 #include "model/snapshot.hpp"
-#include "safety/judge.hpp"
+#include "safety/panel.hpp"
 #include "safety/operator.hpp"
 #include "safety/second_sender.hpp"
 #include "safety/tx_port.hpp"
@@ -21,10 +21,12 @@
 #include <span>
 #include <string_view>
 #include <variant>
+#include <vector>
 
 namespace batgw {
 
-enum class Side : std::uint8_t { battery, inverter };
+enum class Side : std::uint8_t { battery, inverter, battery2 };
+inline constexpr std::size_t sides_max = 3;
 
 class Bridge {
 public:
@@ -32,10 +34,13 @@ public:
         const std::optional<OperatorState>& restored);
 
     // Before the first run(): what an earlier run had latched (SAFE-046), what was found wrong at start, and what to tell of it.
-    void restore(const ActiveFault& latched) { judge_.restore(latched); }
-    void restore_wear(unsigned openings) { judge_.restore_wear(openings); }
-    void report(const ActiveFault& found) { judge_.report(found); }
-    void note_start(std::string_view text) { judge_.note(EventType::start, text, started_); }
+    void restore(const ActiveFault& latched) { panel_.restore(latched); }
+    void restore_wear(unsigned openings) { panel_.restore_wear(openings); }
+    void report(const ActiveFault& found) { panel_.report(found); }
+    void note_start(std::string_view text) { panel_.note(EventType::start, text, started_); }
+
+    // The buses there are, in this order: the battery's, the inverter's, that of a second battery.
+    std::span<const Side> sides() const { return {all_sides.data(), ports_.size()}; }
 
     // In. `received`: when the frame came, at most `now`.
     void on_frame(Side side, const CanFrame& frame, Instant received, Instant now);
@@ -65,20 +70,25 @@ public:
     void blocked(Side side, Instant now);
     void discard(Side side);
 
-    const Verdict& verdict() const { return judge_.verdict(); }
+    // What the inverter is told; of one pack its judge's.
+    const Verdict& verdict() const { return panel_.verdict(); }
     // What the coils are to do; nothing unless in `gpio` mode.
     const Coils& coils() const { return verdict().contactors.coils; }
-    const BatteryState& battery() const { return battery_->state(); }
+    // What the inverter is shown.
+    const BatteryState& battery() const { return panel_.several() ? panel_.battery() : packs_[0].driver->state(); }
+    // Of several packs one for itself, from 0.
+    const Verdict& pack_verdict(std::size_t pack) const { return panel_.pack(pack); }
+    const BatteryState& pack_battery(std::size_t pack) const { return packs_[pack].driver->state(); }
     const InverterState& inverter() const { return inverter_->state(); }
     const OperatorState& operator_state() const { return operator_.state(); }
-    bool observing() const { return judge_.observing(); }
+    bool observing() const { return panel_.observing(); }
 
     void fill(Snapshot& snapshot, Instant now);
-    std::uint64_t transitions() const { return judge_.transitions(); }
+    std::uint64_t transitions() const { return panel_.transitions(); }
     template <class F>
     void events_since(std::uint64_t number, F&& each) const
     {
-        judge_.events_since(number, std::forward<F>(each));
+        panel_.events_since(number, std::forward<F>(each));
     }
     // SAFE-211: since this was last asked the judge ran without long gaps, and both ways out were looked at.
     bool healthy_since_asked();
@@ -92,15 +102,29 @@ private:
         std::uint64_t received_then = 0, sent_then = 0;
         double received_per_s = 0, sent_per_s = 0;
     };
+    struct Pack {
+        Pack(const BatteryConfig& config, const Config& all, const BatteryDriverInfo& info);
+        std::unique_ptr<BatteryDriver> driver;
+        SecondSender second_sender;
+        Instant wake{};
+        ContactorOrder last_order = ContactorOrder::keep;
+    };
+    static constexpr std::array<Side, sides_max> all_sides{Side::battery, Side::inverter, Side::battery2};
+    static std::size_t pack_of(Side side) { return side == Side::battery2 ? 1 : 0; }
+    static Side side_of(std::size_t pack) { return pack == 0 ? Side::battery : Side::battery2; }
+    static std::vector<Pack> make_packs(const Config& config, const BatteryDriverInfo& info);
+    static Panel make_panel(
+        const Config& config, const BatteryDriverInfo& battery, const InverterDriverInfo& inverter, Instant start);
     Port& port(Side side) { return ports_[static_cast<std::size_t>(side)]; }
     const Port& port(Side side) const { return ports_[static_cast<std::size_t>(side)]; }
+    const Verdict* open_pack() const;
     Text<24> closing_guard() const;
-    ContactorOrder driver_order() const;
+    ContactorOrder driver_order(std::size_t pack) const;
     CommandResult reset(const Command& command, Instant now);
     void judge(Instant now);
     void speak(Instant now);
     void queue(Side side, const Outbox& outbox, Instant now);
-    Stamp stamp() const;
+    Stamp stamp(Side side) const;
     static BusInputs bus_inputs(Port& port, Instant now);
     bool sent_by_us(Side side, const CanFrame& frame) const;
     void measure_rates(Port& port, Instant now);
@@ -108,22 +132,20 @@ private:
     const BatteryDriverInfo& battery_info_;
     InverterTraffic inverter_traffic_;
     Instant started_;
-    std::unique_ptr<BatteryDriver> battery_;
+    std::vector<Pack> packs_;
     std::unique_ptr<InverterDriver> inverter_;
     Operator operator_;
-    Judge judge_;
-    SecondSender second_battery_;
-    std::array<Port, 2> ports_;
+    Panel panel_;
+    std::vector<Port> ports_;  // by side
     JudgeInputs inputs_;
     ContactorLines lines_;
     bool dirty_ = true;  // something came in that the judge has not seen
     Instant next_judgement_{};
-    Instant battery_wake_{}, inverter_wake_{};
-    ContactorOrder last_order_ = ContactorOrder::keep;
+    Instant inverter_wake_{};
     std::optional<Instant> last_judged_;
     unsigned long_gaps_ = 0;  // > 500 ms between judgements, since the watchdog was fed
     bool judged_since_asked_ = false;
-    std::array<bool, 2> emptied_since_asked_{};  // by side: the guard was asked for what may leave
+    std::array<bool, sides_max> emptied_since_asked_{};  // by side: the guard was asked for what may leave
 };
 
 }  // namespace batgw

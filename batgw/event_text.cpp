@@ -35,7 +35,8 @@ std::string printable(std::string_view text)
 std::string fault_event(const Event& e)
 {
     const ActiveFault& f = e.fault;
-    const std::string what = fmt::format("{}: {}", fault_kind(f).view(), mqtt::fault_text(f));
+    const std::string of = e.text.empty() ? "" : fmt::format(" of {}", e.text.view());  // "battery 2", of several
+    const std::string what = fmt::format("{}{}: {}", fault_kind(f).view(), of, mqtt::fault_text(f));
     switch (e.type) {
     case EventType::fault_cleared: return fmt::format("over: {}", what);
     case EventType::fault_class: return fmt::format("{} -> {} {}{}", e.from.view(), to_string(f.level), what, effect(f));
@@ -56,7 +57,7 @@ std::string event_text(const Event& e)
     const std::string text = printable(e.text.view());
     switch (e.type) {
     case EventType::state: return change("state", e);
-    case EventType::contactors: return change("contactors", e);
+    case EventType::contactors: return change(text.empty() ? "contactors" : text + " contactors", e);
     case EventType::link: return change(text.empty() ? "link" : text + " link", e);
     default: return text.empty() ? std::string{to_string(e.type)} : text;
     }

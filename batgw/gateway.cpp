@@ -45,7 +45,11 @@ struct Gateway::Port final : BusListener {
     // For the black box; nobody waits for it.
     void note(const CanFrame& frame, Instant at, bool sent = false)
     {
-        gateway.channels_.traffic.push({.at = at, .frame = frame, .inverter = side == Side::inverter, .sent = sent});
+        gateway.channels_.traffic.push({.at = at,
+            .frame = frame,
+            .inverter = side == Side::inverter,
+            .sent = sent,
+            .second = side == Side::battery2});
     }
     void note(std::span<const std::uint8_t> bytes, Instant at, bool sent)
     {
@@ -112,24 +116,27 @@ Gateway::Gateway(event_base* base, Setup setup, Channels& channels)
         bridge_.on_lines(lines_->gpio.lines());
     }
     const auto open = [&](Side side, BusSpec spec) {
-        auto& port = ports_[static_cast<std::size_t>(side)];
-        port = std::make_unique<Port>(*this, side);
+        const auto& port = ports_.emplace_back(std::make_unique<Port>(*this, side));
         spec.listen_only = bridge_.observing();
         port->bus = setup_.open ? setup_.open(side, spec, *port) : open_bus(base_, spec, *port, *log_, setup_.hub);
         bridge_.on_bus(side, port->bus->status(), monotonic_now());
     };
-    open(Side::battery,
-        {.interface = config.battery.interface,
-            .bitrate = config.battery.bitrate,
-            .serial = setup_.battery->serial,
-            .receives = setup_.battery->receives,
-            .sends = setup_.battery->sends});
+    const auto open_battery = [&](Side side, const BatteryConfig& battery) {
+        open(side,
+            {.interface = battery.interface,
+                .bitrate = battery.bitrate,
+                .serial = setup_.battery->serial,
+                .receives = setup_.battery->receives,
+                .sends = setup_.battery->sends});
+    };
+    open_battery(Side::battery, config.battery);
     const InverterTraffic traffic = setup_.inverter->traffic(config.inverter);
     open(Side::inverter,
         {.interface = config.inverter.interface,
             .bitrate = config.inverter.bitrate,
             .receives = traffic.receives,
             .sends = traffic.sends});
+    if (config.battery2) open_battery(Side::battery2, *config.battery2);
 }
 
 Gateway::~Gateway() = default;

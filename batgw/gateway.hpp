@@ -72,7 +72,7 @@ private:
     Bridge bridge_;
     Timer timer_;
     std::unique_ptr<BusLines> log_;
-    std::array<std::unique_ptr<Port>, 2> ports_;
+    std::vector<std::unique_ptr<Port>> ports_;  // by side
     std::unique_ptr<Lines> lines_;
     EventHandle on_timer_, on_bell_, on_term_, on_int_, on_hup_;
     std::uint64_t events_sent_ = 0;

@@ -1,5 +1,7 @@
 #include "batgw/log.hpp"
 
+#include <fmt/format.h>
+
 #include <array>
 #include <cstdlib>
 #include <string>
@@ -18,6 +20,13 @@ void print_log(LogLevel level, std::string_view text)
     line += text;
     line += '\n';
     [[maybe_unused]] const auto n = ::write(STDERR_FILENO, line.data(), line.size());
+}
+
+std::string devices_text(const Config& config)
+{
+    const std::string second = config.battery2 ? fmt::format(" and {}", config.battery2->interface) : "";
+    return fmt::format("{} on {}{}, {} on {}", config.battery.protocol, config.battery.interface, second, config.inverter.protocol,
+        config.inverter.interface);
 }
 
 }  // namespace batgw

@@ -5,6 +5,7 @@
 #include "model/config.hpp"
 #include "model/text.hpp"
 
+#include <string>
 #include <string_view>
 
 namespace batgw {
@@ -16,5 +17,8 @@ struct LogLine {
 
 // Prints one line to standard error, with the service manager's priority prefix when it reads along.
 void print_log(LogLevel level, std::string_view text);
+
+// "byd-atto3 on can0, byd-hvs on can1".
+std::string devices_text(const Config& config);
 
 }  // namespace batgw

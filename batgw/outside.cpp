@@ -42,8 +42,8 @@ Outside::Outside(Channels& channels, Setup setup)
         black_box_ = std::make_unique<BlackBox>(BlackBox::Setup{.directory = config_->state_directory,
             .battery = config_->battery.interface,
             .inverter = config_->inverter.interface,
-            .about = fmt::format("{} on {}, {} on {}", config_->battery.protocol, config_->battery.interface,
-                config_->inverter.protocol, config_->inverter.interface),
+            .battery2 = config_->battery2 ? config_->battery2->interface : "",
+            .about = devices_text(*config_),
             .say = [this](LogLevel level, std::string_view text) {
                 if (level <= log_level_) print_log(level, text);
             }});
@@ -136,8 +136,9 @@ MqttContext Outside::mqtt_context() const
 {
     return {.battery = setup_.battery,
         .inverter = setup_.inverter,
-        .max_charge = config_->battery.max_charge,
-        .max_discharge = config_->battery.max_discharge,
+        .max_charge = all_packs(*config_).max_charge,
+        .max_discharge = all_packs(*config_).max_discharge,
+        .packs = config_->battery2 ? 2U : 1U,
         .cells_expected = config_->battery.cells.value_or(0)};
 }
 

@@ -22,6 +22,7 @@ namespace {
 
 constexpr Duration longest_silence = 10min;  // by then a silent house has come to rest
 constexpr std::size_t most_names = 64;
+constexpr std::array<std::string_view, sides_max> side_names{"battery", "inverter", "battery2"};
 
 // Says what the bridge decided and would have sent, each with its time in the log.
 class Printer {
@@ -31,7 +32,7 @@ public:
           time_{time},
           battery_{find_protocol(config.battery.protocol)},
           inverter_{find_protocol(config.inverter.protocol)},
-          traffic_{Traffic{battery_, config.inverter}, Traffic{inverter_, config.inverter}}
+          traffic_{Traffic{battery_, config.inverter}, Traffic{inverter_, config.inverter}, Traffic{battery_, config.inverter}}
     {}
 
     void events(const Bridge& bridge)
@@ -59,18 +60,18 @@ public:
     void sent(Side side, const CanFrame& frame, Instant now)
     {
         if (options_.no_frames) return;
-        const bool to_battery = side == Side::battery;
+        const auto i = static_cast<std::size_t>(side);
         const MessageView* const message =
-            find_message((to_battery ? battery_ : inverter_).messages(), traffic_[to_battery ? 0 : 1].declared(frame));
+            find_message((side == Side::inverter ? inverter_ : battery_).messages(), traffic_[i].declared(frame));
         if (options_.json) {
             mqtt::Json json = head(now, "send");
-            json.key("to").string(to_battery ? "battery" : "inverter");
+            json.key("to").string(side_names[i]);
             write_frame(frame, json);
             if (message != nullptr) write_signals(*message, frame, json.key("message").string(message->name).key("signals"));
             fmt::print("{}\n", json.close('}').text());
             return;
         }
-        std::string line = fmt::format("({}) send {} {}", stamp(now), to_battery ? "battery" : "inverter", frame_text(frame));
+        std::string line = fmt::format("({}) send {} {}", stamp(now), side_names[i], frame_text(frame));
         if (message != nullptr) line += fmt::format(" {}", message->name);
         if (message != nullptr && !message->signals.empty()) line += ": " + signals_text(*message, frame);
         fmt::print("{}\n", line);
@@ -135,7 +136,7 @@ private:
     const ReplayOptions& options_;
     const PlayedTime& time_;
     Protocol battery_, inverter_;
-    std::array<Traffic, 2> traffic_;  // by side
+    std::array<Traffic, sides_max> traffic_;  // by side
     std::uint64_t events_ = 0;
     bool shown_ = false;
     Grant charge_, discharge_;
@@ -148,7 +149,8 @@ public:
           battery_{*drivers().battery(config.battery.protocol)},
           inverter_{*drivers().inverter(config.inverter.protocol)},
           names_{options.battery.empty() ? config.battery.interface : options.battery,
-              options.inverter.empty() ? config.inverter.interface : options.inverter},
+              options.inverter.empty() ? config.inverter.interface : options.inverter,
+              config.battery2 ? config.battery2->interface : ""},
           log_{options.logs, battery_.serial.has_value(), options.delta},
           printer_{options, config, time_},
           bridge_{config, battery_, inverter_, PlayedTime::start, std::nullopt}
@@ -169,14 +171,14 @@ private:
     const ReplayOptions& options_;
     const BatteryDriverInfo& battery_;
     const InverterDriverInfo& inverter_;
-    std::array<std::string, 2> names_;
+    std::array<std::string, sides_max> names_;  // empty: there is none
     LogMerge log_;
     PlayedTime time_{longest_silence};
     Printer printer_;
     Bridge bridge_;
     Instant now_ = PlayedTime::start;
     std::uint64_t not_data_ = 0, skipped_own_ = 0, elsewhere_ = 0;
-    std::array<std::uint64_t, 2> fed_{}, sent_{};
+    std::array<std::uint64_t, sides_max> fed_{}, sent_{};
     std::set<std::string, std::less<>> other_names_;
 };
 
@@ -185,6 +187,7 @@ std::optional<Side> Replay::side_of(const TrafficLine& line)
     if (line.kind == TrafficLine::Kind::bytes && (line.interface.empty() || line.interface == names_[0])) return Side::battery;
     if (line.interface == names_[0]) return Side::battery;
     if (line.interface == names_[1]) return Side::inverter;
+    if (line.interface == names_[2] && !line.interface.empty()) return Side::battery2;
     ++elsewhere_;
     if (other_names_.size() < most_names) other_names_.emplace(line.interface.empty() ? "(none)" : line.interface);
     return std::nullopt;
@@ -215,7 +218,7 @@ void Replay::turn(Instant now)
     bridge_.run(now);
     printer_.events(bridge_);
     printer_.grants(bridge_.verdict(), now);
-    for (const Side side : {Side::battery, Side::inverter})
+    for (const Side side : bridge_.sides())
         while (const auto frame = bridge_.next_frame(side, now)) {
             bridge_.sent(side, now);
             ++sent_[static_cast<std::size_t>(side)];
@@ -240,7 +243,7 @@ void Replay::run_until(Instant end)
 // Both buses are there and well, and nobody is at the controls.
 void Replay::start()
 {
-    for (const Side side : {Side::battery, Side::inverter}) {
+    for (const Side side : bridge_.sides()) {
         BusStatus status;
         status.name.assign(names_[static_cast<std::size_t>(side)]);
         status.state = BusState::active;
@@ -273,7 +276,7 @@ int Replay::run(Duration after)
     }
     finish_output();
     summarise();
-    if (fed_[0] + fed_[1] == 0) return status_failed;
+    if (fed_[0] + fed_[1] + fed_[2] == 0) return status_failed;
     return log_.bad() > 0 ? status_with_trouble : status_fine;
 }
 
@@ -281,13 +284,13 @@ void Replay::summarise()
 {
     Snapshot s;
     bridge_.fill(s, now_);
-    constexpr std::array<std::string_view, 2> kinds{"battery", "inverter"};
-    for (std::size_t i = 0; i < kinds.size(); ++i) {
+    for (std::size_t i = 0; i < bridge_.sides().size(); ++i) {
+        const TrafficCounters& traffic = i < s.buses.size() ? s.buses[i].traffic : s.packs[1].bus.traffic;
         std::string text = fmt::format(
-            "{} ({}): {} played", kinds[i], names_[i], counted(fed_[i], i == 0 && battery_.serial ? "piece" : "frame"));
+            "{} ({}): {} played", side_names[i], names_[i], counted(fed_[i], i == 0 && battery_.serial ? "piece" : "frame"));
         for (std::size_t h = 0; h < heard_count; ++h)
-            if (s.buses[i].traffic.heard[h] > 0)
-                text += fmt::format(", {} {}", s.buses[i].traffic.heard[h], to_string(static_cast<Heard>(h)));
+            if (traffic.heard[h] > 0)
+                text += fmt::format(", {} {}", traffic.heard[h], to_string(static_cast<Heard>(h)));
         fmt::print(stderr, "{}; {} would have been sent\n", text, sent_[i]);
     }
     if (skipped_own_ > 0)

@@ -32,8 +32,8 @@ bool report(const Loaded& loaded)
 
 std::string start_line(const Config& config)
 {
-    return fmt::format("batgw {}: {} on {}, {} on {}{}", BATGW_VERSION, config.battery.protocol, config.battery.interface,
-        config.inverter.protocol, config.inverter.interface, config.safety.observe ? ", observing only" : "");
+    return fmt::format(
+        "batgw {}: {}{}", BATGW_VERSION, devices_text(config), config.safety.observe ? ", observing only" : "");
 }
 
 // SAFE-159: an output that outlives the program keeps a contactor closed that nobody watches any more.
@@ -111,7 +111,7 @@ int run_gateway(const RunOptions& options)
 
     std::optional<OperatorState> restored;
     if (config->mqtt && config->mqtt->persist_commands) {
-        Restored r = restore_operator(config->state_directory, config->battery);
+        Restored r = restore_operator(config->state_directory, all_packs(*config));
         if (!r.note.empty()) say(r.damaged ? LogLevel::error : LogLevel::warn, r.note);
         restored = r.state;
     }

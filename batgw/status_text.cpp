@@ -38,6 +38,13 @@ std::string status_text(const Snapshot& s)
     all += fmt::format("discharge   {} W\n", v.discharge.power().milli() / 1000);
     all += fmt::format("contactors  {}\n", to_string(v.contactors.state));
     all += fmt::format("battery     {}\n", v.battery_link ? "alive" : "not heard");
+    for (std::size_t i = 0; i < s.packs.size(); ++i) {
+        const Verdict& p = s.packs[i].verdict;
+        const auto volts = s.packs[i].battery.voltage.fresh(s.now);
+        all += fmt::format("battery {}   {}: contactors {}, {}, waiting for: {}\n", i + 1, to_string(p.state),
+            to_string(p.contactors.state), volts ? fmt::format("{:.1f} V", static_cast<double>(volts->milli()) / 1000) : "no voltage",
+            to_string(p.waiting));
+    }
     all += fmt::format("inverter    {}\n", v.inverter_link ? "alive" : "not heard");
     all += fmt::format("running     {}\n", ago(s.now - s.started));
     if (v.first_cause) all += fmt::format("first cause {}\n", mqtt::fault_id(*v.first_cause));

@@ -403,6 +403,36 @@ void check_mqtt(Checker& c, const MqttConfig& m)
         {"mqtt.tls.psk_identity", "mqtt.tls.ca", "mqtt.tls.cert"}, "a pre-shared key and certificates", "one of them");
 }
 
+// Packs in parallel (SAFE-281): of one kind, each on a bus of its own, with contactors that are ours to close.
+void check_second_pack(Checker& c, const Draft& d)
+{
+    const BatteryConfig& first = d.config.battery;
+    const BatteryConfig& second = *d.config.battery2;
+    c.require(second.protocol == first.protocol, {"battery2.protocol"},
+        fmt::format("{} in parallel with {}", shown(second.protocol), shown(first.protocol)), "two packs of one protocol");
+    c.require(second.chemistry == first.chemistry, {"battery2.chemistry"}, "not that of the first pack", "two packs of one kind");
+    c.require(second.cells == first.cells, {"battery2.cells"}, "not as many as the first pack has", "two packs of one kind");
+    for (const auto& [other, name] : {std::pair{first.interface, "battery"}, std::pair{d.config.inverter.interface, "inverter"}}) {
+        const bool same = (!other.empty() && other == second.interface) || same_port(other, second.interface);
+        c.require(!same, {"battery2.interface"}, fmt::format("{} is the bus of the {} already", shown(second.interface), name),
+            "a bus of its own");
+    }
+    c.below("battery2.charge_w", "battery2.max_charge_w", true, "at most the ceiling");
+    c.below("battery2.discharge_w", "battery2.max_discharge_w", true, "at most the ceiling");
+    if (second.voltage_min && second.voltage_max)
+        c.below("battery2.voltage_min_v", "battery2.voltage_max_v", false, "min < max");
+    c.below("safety.parallel.warn_s", "safety.parallel.open_s", true, "warn <= open");
+    if (d.battery == nullptr) return;
+    c.require(!d.battery->serial, {"battery2.interface"}, "a second pack on a serial line is not possible",
+        "battery2 with batteries on CAN only");
+    check_line(c, "battery2.interface", "battery2.bitrate", second.interface, second.bitrate.has_value(), second.protocol,
+        d.battery->serial);
+    c.require(d.config.safety.contactors.mode == ContactorMode::bms_command, {"battery2.interface", "contactors.mode"},
+        fmt::format("packs in parallel are closed one onto the other, which contactors.mode {} cannot do",
+            to_string(d.config.safety.contactors.mode)),
+        "contactors.mode bms_command, with a battery that takes contactor commands");
+}
+
 // SAFE-060, section 4: `custom` has no numbers of its own.
 void check_custom(Draft& d)
 {
@@ -437,6 +467,7 @@ void check_consistency(Draft& draft)
 {
     Checker c{draft};
     check_buses(c, draft);
+    if (draft.config.battery2) check_second_pack(c, draft);
     check_inverter_options(c, draft);
     check_lines(c, draft);
     check_battery(c, draft);

@@ -156,11 +156,12 @@ std::string effective_yaml(const Config& config, const DriverCatalogue& catalogu
     Writer out;
     for (const Key& key : all_keys()) {
         if (key.kind == KeyKind::options) {
-            const bool is_battery = key.name == "battery.options";
             const std::span<const OptionRule> none;
-            if (is_battery)
+            if (key.name == "battery.options")
                 write_options(out, key, config.battery.options, battery != nullptr ? battery->options : none);
-            else
+            else if (key.name == "battery2.options" && config.battery2)
+                write_options(out, key, config.battery2->options, battery != nullptr ? battery->options : none);
+            else if (key.name == "inverter.options")
                 write_options(out, key, config.inverter.options, inverter != nullptr ? inverter->options : none);
             continue;
         }

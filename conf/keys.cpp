@@ -311,7 +311,19 @@ constexpr Key table[] = {
     number("battery.voltage_min_v", 10, 1000, BATGW_FIELD(battery.voltage_min), "pack window; only narrows that of the battery").otherwise("from the battery").needs_restart(),
     number("battery.voltage_max_v", 10, 1000, BATGW_FIELD(battery.voltage_max), "pack window; only narrows that of the battery").otherwise("from the battery").needs_restart(),
     options("battery.options"),
-    later("battery2", "{}", "a second pack"),
+    text("battery2.protocol", BATGW_FIELD(battery2->protocol), nullptr, "the same as of `battery`", "packs in parallel are of one kind").otherwise("as `battery`").needs_restart(),
+    text("battery2.interface", BATGW_FIELD(battery2->interface), check_interface, "can0, waveshare:PORT, slcan:PORT, virtual:NAME", "the bus of a second pack, in parallel with the first").no_default().needs_restart(),
+    bit_rate("battery2.bitrate", BATGW_FIELD(battery2->bitrate)),
+    number("battery2.max_charge_w", 0, 100'000, BATGW_FIELD(battery2->max_charge), "ceiling of this pack; for the broker the sum of both").otherwise("as `battery`"),
+    number("battery2.max_discharge_w", 0, 100'000, BATGW_FIELD(battery2->max_discharge), "ceiling, likewise").otherwise("as `battery`"),
+    number("battery2.charge_w", 0, 100'000, BATGW_FIELD(battery2->charge), "its part of the operator limit at start").otherwise("as `battery`, at most the ceiling"),
+    number("battery2.discharge_w", 0, 100'000, BATGW_FIELD(battery2->discharge), "its part of the operator limit at start").otherwise("as `battery`, at most the ceiling"),
+    choice<chemistries>("battery2.chemistry", BATGW_FIELD(battery2->chemistry), "the same as of `battery`").otherwise("as `battery`").needs_restart(),
+    number("battery2.cells", 1, 192, BATGW_FIELD(battery2->cells), "the same as of `battery`").otherwise("as `battery`").needs_restart(),
+    number("battery2.capacity_wh", 1, 1'000'000, BATGW_FIELD(battery2->capacity), "rated energy of this pack").otherwise("as `battery`").needs_restart(),
+    number("battery2.voltage_min_v", 10, 1000, BATGW_FIELD(battery2->voltage_min), "pack window; only narrows that of the battery").otherwise("as `battery`").needs_restart(),
+    number("battery2.voltage_max_v", 10, 1000, BATGW_FIELD(battery2->voltage_max), "pack window; only narrows that of the battery").otherwise("as `battery`").needs_restart(),
+    options("battery2.options"),
 
     text("inverter.protocol", BATGW_FIELD(inverter.protocol), nullptr, "an inverter protocol as `batgw list` prints it", "what the inverter expects").no_default().needs_restart(),
     text("inverter.interface", BATGW_FIELD(inverter.interface), check_interface, "can0, waveshare:PORT, slcan:PORT, virtual:NAME", "the bus the inverter is on").no_default().needs_restart(),
@@ -417,10 +429,10 @@ constexpr Key table[] = {
     number("safety.insulation.block_ohm_per_v", 100, 100'000, BATGW_FIELD(safety.insulation.block), "no power below, while the contactors are open"),
     boolean("safety.insulation.block_while_closed", BATGW_FIELD(safety.insulation.block_while_closed), "and while they are closed; inverters without a transformer disturb the measurement"),
     boolean("safety.insulation.required", BATGW_FIELD(safety.insulation.required), "true: an unknown insulation blocks"),
-    later("safety.parallel.max_delta_v", "1.5", "between two packs to be joined"),
-    later("safety.parallel.max_delta_pct", "0.4", "likewise"),
-    later("safety.parallel.warn_s", "3", "of unequal packs"),
-    later("safety.parallel.open_s", "10", "likewise"),
+    number("safety.parallel.max_delta_v", 0.1, 1.5, BATGW_FIELD(safety.parallel.max_delta), "between packs in parallel: more, and none is closed onto the other"),
+    number("safety.parallel.max_delta_pct", 0.05, 0.4, BATGW_FIELD(safety.parallel.max_delta_share), "likewise, of the voltage; the lower of both counts"),
+    number("safety.parallel.warn_s", 1, 3, BATGW_FIELD(safety.parallel.warn), "a warning when closed packs have differed more for so long"),
+    number("safety.parallel.open_s", 3, 10, BATGW_FIELD(safety.parallel.open), "then the one that differs most is opened"),
     number("safety.contactors.boot_inhibit_s", 0, 60, BATGW_FIELD(safety.contactors.boot_inhibit), "no closing so soon after the start"),
     number("safety.contactors.valid_s", 1, 60, BATGW_FIELD(safety.contactors.valid), "how long every guard must hold before closing"),
     number("safety.contactors.negative_ms", 100, 2000, BATGW_FIELD(safety.contactors.negative_time), "gpio: between negative contactor and precharge").needs_restart(),
@@ -548,6 +560,7 @@ std::vector<std::string_view> names_in(std::string_view section)
 
 bool has(const Config& config, const Key& key)
 {
+    if (key.name.starts_with("battery2.")) return config.battery2.has_value();
     if (key.name.starts_with("contactors.gpio.")) return config.safety.contactors.mode == ContactorMode::gpio;
     if (key.name.starts_with("mqtt.tls.")) return config.mqtt && config.mqtt->tls.on;
     return !key.name.starts_with("mqtt.") || config.mqtt.has_value();

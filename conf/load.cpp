@@ -174,6 +174,7 @@ public:
         read_section("inverter.");
         find_drivers();
         apply_drivers();
+        read_battery2();
         for (const std::string_view section : {"contactors.", "safety.", "log.", "state_directory", "control_socket"})
             read_section(section);
         read_mqtt();
@@ -197,6 +198,8 @@ private:
                 if (key.required && section_of(key.name) == section && structure_.value(key.name) == nullptr)
                     missing(key, place.value_or(Place{1, 1}));
         }
+        if (const auto place = structure_.section("battery2"); place && structure_.value("battery2.interface") == nullptr)
+            missing(*find_key("battery2.interface"), *place);
         if (const auto place = structure_.section("mqtt"); place && structure_.value("mqtt.host") == nullptr)
             missing(*find_key("mqtt.host"), *place);
     }
@@ -254,6 +257,17 @@ private:
             draft_.inverter->adjust(config().inverter, config().safety);
         draft_.profile = config();
     }
+    // What is not written of the second pack is as the first has it.
+    void read_battery2()
+    {
+        if (!structure_.section("battery2")) return;
+        BatteryConfig& second = config().battery2.emplace(config().battery);
+        second.interface.clear();
+        read_section("battery2.");
+        const Node* options = structure_.value("battery2.options");
+        if (draft_.battery != nullptr && options != nullptr)
+            second.options = read_options(draft_.battery->options, options, "battery2.options", draft_);
+    }
     void read_mqtt()
     {
         if (!structure_.section("mqtt")) return;
@@ -270,6 +284,17 @@ private:
         BatteryConfig& b = config().battery;
         if (!draft_.is_written("battery.charge_w")) b.charge = b.max_charge;
         if (!draft_.is_written("battery.discharge_w")) b.discharge = b.max_discharge;
+        if (config().battery2) {
+            BatteryConfig& second = *config().battery2;
+            const auto like_first = [&](std::string_view name, Power first, Power ceiling) {
+                const bool own = !draft_.is_written(std::string{"battery."}.append(name)) || first > ceiling;
+                return own ? ceiling : first;
+            };
+            if (!draft_.is_written("battery2.charge_w")) second.charge = like_first("charge_w", b.charge, second.max_charge);
+            if (!draft_.is_written("battery2.discharge_w"))
+                second.discharge = like_first("discharge_w", b.discharge, second.max_discharge);
+            default_bitrate(second.interface, second.bitrate);
+        }
         default_bitrate(b.interface, b.bitrate);
         default_bitrate(config().inverter.interface, config().inverter.bitrate);
         SafetyConfig& s = config().safety;

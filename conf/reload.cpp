@@ -38,7 +38,13 @@ ReloadPlan compare(const Config& running, const Config& next)
         plan.changed.emplace_back("mqtt");
     else if (running.mqtt && running.mqtt->tls.on != next.mqtt->tls.on)
         plan.changed.emplace_back("mqtt.tls");
+    if (running.battery2.has_value() != next.battery2.has_value()) {
+        plan.changed.emplace_back("battery2");
+        plan.restart_required.emplace_back("battery2");
+    }
     for (const Key& key : all_keys()) {
+        if (key.name == "battery2.options" && running.battery2 && next.battery2)
+            compare_options(key.name, running.battery2->options, next.battery2->options, plan);
         if (key.name == "battery.options") compare_options(key.name, running.battery.options, next.battery.options, plan);
         if (key.name == "inverter.options") compare_options(key.name, running.inverter.options, next.inverter.options, plan);
         if (key.get == nullptr || !has(running, key) || !has(next, key) || key.get(running) == key.get(next)) continue;

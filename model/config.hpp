@@ -259,6 +259,7 @@ enum class LogLevel : std::uint8_t { error, warn, info, debug };
 
 struct Config {
     BatteryConfig battery;
+    std::optional<BatteryConfig> battery2;  // a second pack of the same kind, in parallel
     InverterConfig inverter;
     SafetyConfig safety;  // chemistry, then driver profile, then the file
     std::optional<MqttConfig> mqtt;
@@ -268,5 +269,17 @@ struct Config {
     std::string state_directory = "/var/lib/batgw";
     std::string control_socket = "/run/batgw/control";
 };
+
+// Ceilings and operator limits of all packs together; the rest is of the first.
+inline BatteryConfig all_packs(const Config& config)
+{
+    BatteryConfig all = config.battery;
+    if (!config.battery2) return all;
+    all.max_charge = all.max_charge + config.battery2->max_charge;
+    all.max_discharge = all.max_discharge + config.battery2->max_discharge;
+    all.charge = all.charge + config.battery2->charge;
+    all.discharge = all.discharge + config.battery2->discharge;
+    return all;
+}
 
 }  // namespace batgw

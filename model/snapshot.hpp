@@ -4,6 +4,7 @@
 #include "model/battery_state.hpp"
 #include "model/bus_status.hpp"
 #include "model/command.hpp"
+#include "model/fixed_vector.hpp"
 #include "model/inverter_state.hpp"
 #include "model/verdict.hpp"
 
@@ -23,6 +24,13 @@ struct Snapshot {
         double received_per_s = 0, sent_per_s = 0;
     };
     std::array<Bus, 2> buses;  // battery's, inverter's
+    // Of several packs in parallel, each for itself; `verdict` and `battery` are then of all together. Empty: there is one pack.
+    struct Pack {
+        Verdict verdict;
+        BatteryState battery;
+        Bus bus;
+    };
+    FixedVector<Pack, 2> packs;
     bool clock_valid = false;
     std::uint64_t transitions = 0;  // counts safety transitions: a change means publish at once (MQTT-033)
 };

@@ -10,14 +10,16 @@
 namespace batgw::mqtt {
 namespace {
 
-std::string device_name(const ActiveFault& f)
+// Of several packs the first is `battery1`; `battery` is then all of them.
+std::string device_name(const ActiveFault& f, bool several)
 {
     std::string name{f.device == Device::battery ? "battery" : f.device == Device::inverter ? "inverter" : "gateway"};
-    if (f.device != Device::gateway && f.device_number > 1) name += std::to_string(f.device_number);
+    const bool numbered = f.device_number > 1 || (several && f.device == Device::battery);
+    if (f.device != Device::gateway && numbered) name += std::to_string(f.device_number);
     return name;
 }
 
-void one_fault(Json& j, const ActiveFault& f, Instant at, const Moment& moment)
+void one_fault(Json& j, const ActiveFault& f, const Snapshot& s, const Moment& moment)
 {
     const unsigned decimals = decimals_of(f.unit);
     const auto number = [&](std::int64_t milli) { return f.has_value ? std::optional{milli} : std::nullopt; };
@@ -28,11 +30,11 @@ void one_fault(Json& j, const ActiveFault& f, Instant at, const Moment& moment)
     j.key("latched").boolean(f.latched);
     j.key("resettable").boolean(f.resettable);
     j.key("since").string(utc_text(moment.wall_at(f.since)));
-    j.key("for_s").milli(std::max<std::int64_t>(0, (at - f.since) / 1ms), 1);
+    j.key("for_s").milli(std::max<std::int64_t>(0, (s.now - f.since) / 1ms), 1);
     j.key("value").milli(number(f.value_milli), decimals);
     j.key("limit").milli(number(f.limit_milli), decimals);
     j.key("unit").string(to_string(f.unit));
-    j.key("device").string(device_name(f));
+    j.key("device").string(device_name(f, !s.packs.empty()));
     j.key("text").string(fault_text(f));
     j.key("rule").string(rule_of(f.id));
     j.close('}');
@@ -50,7 +52,7 @@ std::string alarms_json(const Snapshot& s, const Moment& moment)
     j.key("charge").boolean(!s.verdict.charge.is_zero());
     j.key("discharge").boolean(!s.verdict.discharge.is_zero());
     j.key("active").open('[');
-    for (const ActiveFault& f : s.verdict.faults) one_fault(j, f, s.now, moment);
+    for (const ActiveFault& f : s.verdict.faults) one_fault(j, f, s, moment);
     j.close(']').close('}');
     return j.take();
 }

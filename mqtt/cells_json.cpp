@@ -20,22 +20,22 @@ void numbers(Json& j, std::string_view key, const List& list, std::size_t count,
 
 }  // namespace
 
-std::optional<std::string> cells_json(const Snapshot& s, unsigned cells_expected)
+std::optional<std::string> cells_json(const BatteryState& b, std::uint64_t sequence, Instant now, unsigned cells_expected)
 {
-    const auto cells = s.battery.cells.fresh(s.now);
+    const auto cells = b.cells.fresh(now);
     if (!cells || cells->count == 0 || cells->count > cells->capacity) return std::nullopt;
     if (cells_expected != 0 && cells->count != cells_expected) return std::nullopt;
     Json j;
     j.open('{');
     j.key("count").integer(cells->count);
-    j.key("sequence").integer(s.verdict.sequence);
+    j.key("sequence").integer(sequence);
     numbers(j, "voltages", *cells, cells->count, 3);
-    const auto sensors = s.battery.temperatures.fresh(s.now);
+    const auto sensors = b.temperatures.fresh(now);
     if (sensors)
         numbers(j, "temperatures", *sensors, std::min(sensors->count, sensors->capacity), 1);
     else
         j.key("temperatures").open('[').close(']');
-    if (const auto balancing = s.battery.balancing.fresh(s.now)) {
+    if (const auto balancing = b.balancing.fresh(now)) {
         std::string text;
         for (std::size_t i = 0; i < cells->count; ++i) text += balancing->test(i) ? '1' : '0';
         j.key("balancing").string(text);

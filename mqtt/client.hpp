@@ -24,6 +24,7 @@ struct MqttContext {
     const BatteryDriverInfo* battery = nullptr;    // may be null: no battery value topics
     const InverterDriverInfo* inverter = nullptr;  // may be null: no inverter value topics
     Power max_charge, max_discharge;               // configured ceilings: what a command may ask for at most
+    unsigned packs = 1;                            // several: they are `battery1`, `battery2`, and `battery` all of them
     unsigned cells_expected = 0;                   // cells of the pack; 0: as many as it says it has
 };
 

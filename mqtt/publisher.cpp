@@ -32,7 +32,14 @@ Publisher::Publisher(const MqttConfig& config, const MqttContext& context)
       context_{context},
       values_{value_setup(config, context)},
       teleperiod_{config.teleperiod}
-{}
+{
+    for (unsigned i = 1; context.packs > 1 && i <= context.packs; ++i) {
+        Values::Setup setup = value_setup(config, context);
+        setup.scope = "battery" + std::to_string(i);
+        setup.inverter = nullptr;
+        packs_.push_back({.scope = setup.scope, .values = Values{setup}});
+    }
+}
 
 void Publisher::on_snapshot(const Snapshot& snapshot) { snapshot_ = snapshot; }
 
@@ -109,27 +116,47 @@ void Publisher::publish_availability(bool all, std::vector<Outgoing>& out)
         out.push_back(message(suffix, alive ? "online" : "offline", 1, true));
     };
     one(battery_told_, snapshot_->verdict.battery_link, "battery/availability");
+    for (std::size_t i = 0; i < std::min(packs_.size(), snapshot_->packs.size()); ++i)
+        one(packs_[i].link_told, snapshot_->packs[i].verdict.battery_link, packs_[i].scope + "/availability");
     one(inverter_told_, snapshot_->verdict.inverter_link, "inverter/availability");
 }
 
 void Publisher::publish_cells(const Moment& moment, bool all, std::vector<Outgoing>& out)
 {
     if (config_.cells != "all") return;
-    const std::uint32_t samples = snapshot_->battery.cells.samples();
-    const bool due = samples != cells_told_ && (!cells_at_ || moment.now - *cells_at_ >= config_.cells_interval);
+    publish_cells(snapshot_->battery, "battery", cells_at_, cells_told_, moment, all, out);
+    for (std::size_t i = 0; i < std::min(packs_.size(), snapshot_->packs.size()); ++i) {
+        Pack& p = packs_[i];
+        publish_cells(snapshot_->packs[i].battery, p.scope, p.cells_at, p.cells_told, moment, all, out);
+    }
+}
+
+void Publisher::publish_cells(const BatteryState& battery, std::string_view scope, std::optional<Instant>& at,
+    std::uint32_t& told, const Moment& moment, bool all, std::vector<Outgoing>& out) const
+{
+    const std::uint32_t samples = battery.cells.samples();
+    const bool due = samples != told && (!at || moment.now - *at >= config_.cells_interval);
     if (!due && !all) return;
-    auto json = cells_json(*snapshot_, context_.cells_expected);
+    auto json = cells_json(battery, snapshot_->verdict.sequence, snapshot_->now, context_.cells_expected);
     if (!json) return;
-    out.push_back(message("battery/CELLS", std::move(*json), 0, false));
-    cells_told_ = samples;
-    cells_at_ = moment.now;
+    out.push_back(message(std::string{scope} + "/CELLS", std::move(*json), 0, false));
+    told = samples;
+    at = moment.now;
+}
+
+void Publisher::collect_values(Instant now, bool all, std::vector<Outgoing>& out)
+{
+    const Instant at = std::max(now, snapshot_->now);
+    values_.collect(*snapshot_, at, all, out);
+    for (std::size_t i = 0; i < std::min(packs_.size(), snapshot_->packs.size()); ++i)
+        packs_[i].values.collect(snapshot_->packs[i].battery, at, all, out);
 }
 
 void Publisher::refresh(const Moment& moment, std::vector<Outgoing>& out)
 {
     if (!snapshot_) return;
     publish_status(out);
-    values_.collect(*snapshot_, std::max(moment.now, snapshot_->now), true, out);
+    collect_values(moment.now, true, out);
     publish_state(moment, out);
     publish_alarms(moment, out);
     publish_cells(moment, true, out);
@@ -158,7 +185,7 @@ void Publisher::step(const Moment& moment, std::vector<Outgoing>& out)
 
     if (alarms_signature(*snapshot_) != alarms_told_ && alarms_.take(now)) publish_alarms(moment, out);
     publish_availability(false, out);
-    values_.collect(*snapshot_, std::max(now, snapshot_->now), false, out);
+    collect_values(now, false, out);
     publish_cells(moment, false, out);
 }
 

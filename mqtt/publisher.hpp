@@ -71,10 +71,23 @@ private:
     void publish_availability(bool all, std::vector<Outgoing>& out);
     void publish_cells(const Moment& moment, bool all, std::vector<Outgoing>& out);
     void publish_status(std::vector<Outgoing>& out) const;
+    void publish_cells(const BatteryState& battery, std::string_view scope, std::optional<Instant>& at, std::uint32_t& told,
+        const Moment& moment, bool all, std::vector<Outgoing>& out) const;
+    void collect_values(Instant now, bool all, std::vector<Outgoing>& out);
+
+    // Of several packs one for itself.
+    struct Pack {
+        std::string scope;  // battery1
+        Values values;
+        std::optional<bool> link_told{};
+        std::optional<Instant> cells_at{};
+        std::uint32_t cells_told = 0;
+    };
 
     MqttConfig config_;
     MqttContext context_;
     Values values_;
+    std::vector<Pack> packs_;
     Duration teleperiod_;
     std::optional<Snapshot> snapshot_;
 

@@ -242,6 +242,29 @@ void battery(Json& j, const Snapshot& s, const BatteryProfile* profile, Detail d
     j.close('}');
 }
 
+// One of several packs, in short.
+void one_pack(Json& j, std::size_t number, const Snapshot::Pack& pack, Instant now)
+{
+    const Verdict& v = pack.verdict;
+    const BatteryState& b = pack.battery;
+    j.key("battery" + std::to_string(number)).open('{');
+    j.key("link").string(link_text(v.battery_link, b.heard.has_value()));
+    age(j, b.heard, now);
+    j.key("state").string(to_string(v.state));
+    j.key("contactors").string(to_string(v.contactors.state));
+    j.key("waiting").string(to_string(v.waiting));
+    j.key("charge_w").raw(fixed_text(watts(v.charge), 0));
+    j.key("discharge_w").raw(fixed_text(watts(v.discharge), 0));
+    j.key("soc").milli(fresh(b.soc, now), 1);
+    j.key("voltage").milli(fresh(b.voltage, now), 1);
+    j.key("current").milli(fresh(b.current, now), 1);
+    j.key("cell_min").milli(fresh(b.cell_voltage_min, now), 3);
+    j.key("cell_max").milli(fresh(b.cell_voltage_max, now), 3);
+    j.key("temperature_min").milli_short(fresh(b.temperature_min, now), 1);
+    j.key("temperature_max").milli_short(fresh(b.temperature_max, now), 1);
+    j.close('}');
+}
+
 void inverter(Json& j, const Snapshot& s)
 {
     const InverterState& i = s.inverter;
@@ -286,9 +309,7 @@ void contactors(Json& j, const Snapshot& s)
 void buses(Json& j, const Snapshot& s)
 {
     j.key("buses").open('{');
-    for (std::size_t i = 0; i < s.buses.size(); ++i) {
-        const Snapshot::Bus& bus = s.buses[i];
-        if (bus.status.name.empty() || (i > 0 && bus.status.name == s.buses[0].status.name)) continue;
+    const auto one = [&j](const Snapshot::Bus& bus) {
         const auto rate = [](double per_s) { return static_cast<std::int64_t>(std::clamp(per_s, 0.0, 1e6) * 1000); };
         j.key(bus.status.name.view()).open('{');
         j.key("state").string(to_string(bus.status.state));
@@ -296,7 +317,13 @@ void buses(Json& j, const Snapshot& s)
         j.key("tx").milli(rate(bus.sent_per_s), 1);
         j.key("errors").integer(bus.status.counters.errors());
         j.close('}');
+    };
+    for (std::size_t i = 0; i < s.buses.size(); ++i) {
+        const Snapshot::Bus& bus = s.buses[i];
+        if (bus.status.name.empty() || (i > 0 && bus.status.name == s.buses[0].status.name)) continue;
+        one(bus);
     }
+    for (std::size_t i = 1; i < s.packs.size(); ++i) one(s.packs[i].bus);  // that of the first is there
     j.close('}');
 }
 
@@ -313,6 +340,7 @@ std::string whole(const Snapshot& s, const BatteryProfile* profile, const Moment
     operator_part(j, s);
     limits(j, s.verdict);
     battery(j, s, profile, detail);
+    for (std::size_t i = 0; i < s.packs.size(); ++i) one_pack(j, i + 1, s.packs[i], s.now);
     inverter(j, s);
     contactors(j, s);
     buses(j, s);
@@ -370,6 +398,16 @@ std::vector<Watched> watched(const Snapshot& s)
         {static_cast<std::int64_t>(i.name.view().size()), 1}, {word(s.buses[0].status.state), 1}, {word(s.buses[1].status.state), 1},
     };
     // clang-format on
+    for (const Snapshot::Pack& p : s.packs) {
+        const BatteryState& own = p.battery;
+        const Verdict& v = p.verdict;
+        for (const Watched& w : {Watched{fresh(own.soc, now), 100}, Watched{fresh(own.voltage, now), 500},
+                 Watched{fresh(own.current, now), 300}, Watched{fresh(own.cell_voltage_min, now), 2},
+                 Watched{fresh(own.cell_voltage_max, now), 2}, Watched{fresh(own.temperature_min, now), 1000},
+                 Watched{fresh(own.temperature_max, now), 1000}, Watched{watts(v.charge), 50}, Watched{watts(v.discharge), 50},
+                 Watched{word(p.bus.status.state), 1}, Watched{word(v.state), 1}, Watched{word(v.contactors.state), 1}, Watched{word(v.waiting), 1}})
+            all.push_back(w);
+    }
     for (const Module& m : b.modules) {
         all.push_back({m.address, 1});
         all.push_back({fresh(m.soc, now), 1000});

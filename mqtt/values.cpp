@@ -88,7 +88,7 @@ Values::Values(Setup setup) : setup_{std::move(setup)}
 {
     if (setup_.battery)
         for (const BatteryValue& v : setup_.battery->values)
-            battery_.emplace_back(value_topic(setup_.topic, "battery", v.key, v.type), v.decimals);
+            battery_.emplace_back(value_topic(setup_.topic, setup_.scope, v.key, v.type), v.decimals);
     if (setup_.inverter)
         for (const InverterValue& v : setup_.inverter->values)
             inverter_.emplace_back(value_topic(setup_.topic, "inverter", v.key, v.type), v.decimals);
@@ -110,55 +110,58 @@ void Values::grow(
 {
     while (topics.size() < count)
         topics.emplace_back(
-            value_topic(setup_.topic, "battery", std::string{key} + std::to_string(topics.size()), type), decimals);
+            value_topic(setup_.topic, setup_.scope, std::string{key} + std::to_string(topics.size()), type), decimals);
 }
 
-void Values::collect_modules(const Snapshot& snapshot, Instant now, bool all, std::vector<Outgoing>& out)
+void Values::collect_modules(const BatteryState& battery, Instant now, bool all, std::vector<Outgoing>& out)
 {
-    for (const Module& m : snapshot.battery.modules) {
+    for (const Module& m : battery.modules) {
         if (m.address < 1 || m.address > modules_.size() || !modules_[m.address - 1U].empty()) continue;
         for (const ModuleValue& v : module_values)
             modules_[m.address - 1U].emplace_back(
-                value_topic(setup_.topic, "battery", "module" + std::to_string(m.address) + std::string{v.suffix}, v.type),
+                value_topic(setup_.topic, setup_.scope, "module" + std::to_string(m.address) + std::string{v.suffix}, v.type),
                 v.decimals);
     }
     for (std::size_t n = 0; n < modules_.size(); ++n) {
         const Module* found = nullptr;
-        for (const Module& m : snapshot.battery.modules)
+        for (const Module& m : battery.modules)
             if (m.address == n + 1) found = &m;
         for (std::size_t i = 0; i < modules_[n].size(); ++i)
             offer(modules_[n][i], found != nullptr ? module_values[i].milli(*found, now) : std::nullopt, now, all, out);
     }
 }
 
-void Values::collect(const Snapshot& snapshot, Instant now, bool all, std::vector<Outgoing>& out)
+void Values::collect(const BatteryState& battery, Instant now, bool all, std::vector<Outgoing>& out)
 {
-    if (setup_.battery) {
-        for (std::size_t i = 0; i < battery_.size(); ++i)
-            offer(battery_[i], setup_.battery->values[i].milli(snapshot.battery, now), now, all, out);
-        collect_modules(snapshot, now, all, out);
+    if (!setup_.battery) return;
+    for (std::size_t i = 0; i < battery_.size(); ++i)
+        offer(battery_[i], setup_.battery->values[i].milli(battery, now), now, all, out);
+    collect_modules(battery, now, all, out);
 
-        if (!setup_.battery->sensor_key.empty()) {
-            const auto sensors = snapshot.battery.temperatures.fresh(now);
-            if (sensors)
-                grow(
-                    sensors_, std::min(sensors->count, sensors->capacity), setup_.battery->sensor_key, ValueType::temperature, 0);
-            for (std::size_t i = 0; i < sensors_.size(); ++i) {
-                const auto t = sensors && i < sensors->count ? (*sensors)[i] : std::nullopt;
-                offer(sensors_[i], t ? std::optional{t->milli()} : std::nullopt, now, all, out);
-            }
-        }
-        if (!setup_.battery->cell_key.empty() && setup_.cells) {
-            const auto cells = snapshot.battery.cells.fresh(now);
-            const std::size_t most = setup_.cells_expected > 0 ? setup_.cells_expected : CellVoltages::capacity;
-            const std::size_t count = cells ? std::min({cells->count, most, cells->capacity}) : 0;
-            grow(cells_, count, setup_.battery->cell_key, ValueType::voltage, 3);
-            for (std::size_t i = 0; i < cells_.size(); ++i) {
-                const auto v = i < count ? (*cells)[i] : std::nullopt;
-                offer(cells_[i], v ? std::optional{v->milli()} : std::nullopt, now, all, out);
-            }
+    if (!setup_.battery->sensor_key.empty()) {
+        const auto sensors = battery.temperatures.fresh(now);
+        if (sensors)
+            grow(sensors_, std::min(sensors->count, sensors->capacity), setup_.battery->sensor_key, ValueType::temperature, 0);
+        for (std::size_t i = 0; i < sensors_.size(); ++i) {
+            const auto t = sensors && i < sensors->count ? (*sensors)[i] : std::nullopt;
+            offer(sensors_[i], t ? std::optional{t->milli()} : std::nullopt, now, all, out);
         }
     }
+    if (!setup_.battery->cell_key.empty() && setup_.cells) {
+        const auto cells = battery.cells.fresh(now);
+        const std::size_t most = setup_.cells_expected > 0 ? setup_.cells_expected : CellVoltages::capacity;
+        const std::size_t count = cells ? std::min({cells->count, most, cells->capacity}) : 0;
+        grow(cells_, count, setup_.battery->cell_key, ValueType::voltage, 3);
+        for (std::size_t i = 0; i < cells_.size(); ++i) {
+            const auto v = i < count ? (*cells)[i] : std::nullopt;
+            offer(cells_[i], v ? std::optional{v->milli()} : std::nullopt, now, all, out);
+        }
+    }
+}
+
+void Values::collect(const Snapshot& snapshot, Instant now, bool all, std::vector<Outgoing>& out)
+{
+    collect(snapshot.battery, now, all, out);
     if (setup_.inverter)
         for (std::size_t i = 0; i < inverter_.size(); ++i)
             offer(inverter_[i], setup_.inverter->values[i].milli(snapshot.inverter, now), now, all, out);

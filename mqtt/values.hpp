@@ -38,6 +38,7 @@ class Values {
 public:
     struct Setup {
         std::string topic;  // base
+        std::string scope = "battery";
         const BatteryDriverInfo* battery = nullptr;
         const InverterDriverInfo* inverter = nullptr;
         bool cells = true;
@@ -49,10 +50,12 @@ public:
 
     // `all`: every fresh value, changed or not (connect, teleperiod); else what is due by change.
     void collect(const Snapshot& snapshot, Instant now, bool all, std::vector<Outgoing>& out);
+    // Those of the battery alone.
+    void collect(const BatteryState& battery, Instant now, bool all, std::vector<Outgoing>& out);
 
 private:
     void offer(ValueTopic& topic, std::optional<std::int64_t> milli, Instant now, bool all, std::vector<Outgoing>& out) const;
-    void collect_modules(const Snapshot& snapshot, Instant now, bool all, std::vector<Outgoing>& out);
+    void collect_modules(const BatteryState& battery, Instant now, bool all, std::vector<Outgoing>& out);
     void grow(std::vector<ValueTopic>& topics, std::size_t count, std::string_view key, ValueType type, unsigned decimals) const;
 
     Setup setup_;

@@ -224,7 +224,7 @@ void Panel::gather_events(GatewayState before, Instant now)
                 known = known || same(events_[n % events_.size()], e);
             if (known) return;
             Event* const own = add(e);
-            if (is_of_battery(e) && (e.type == EventType::contactors || e.type == EventType::link)) own->text = numbered(i);
+            if (is_of_battery(e)) own->text = numbered(i);
         });
     if (verdict().state == before) return;
     Event e;

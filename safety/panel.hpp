@@ -51,6 +51,8 @@ public:
     // A battery's latch is its own; every judge holds those of the inverter and of the gateway.
     void restore(const ActiveFault& latched);
     void report(const ActiveFault& found);
+    // Openings under load of earlier runs, counted for all packs together.
+    void restore_wear(unsigned openings) { judges_[0].restore_wear(openings); }
     ResetOutcome reset(const ResetRequest& request, Instant now);
 
     void note(EventType type, std::string_view text, Instant now) { judges_[0].note(type, text, now); }

@@ -107,6 +107,7 @@ TEST_CASE("the annotated example loads as it is")
     CHECK(c.inverter.protocol == "byd-hvs");
     CHECK(c.inverter.interface == "can1");
     CHECK_FALSE(c.mqtt.has_value());
+    CHECK_FALSE(c.battery2.has_value());
 }
 
 // CONF-007
@@ -115,7 +116,7 @@ TEST_CASE("the annotated example loads with every key uncommented, and changes n
     const Config as_it_is = loaded(read_file(example_file));
     Config all = loaded(uncommented(read_file(example_file)));
     REQUIRE(all.mqtt.has_value());
-    const std::vector<std::string> without_default{"mqtt", "battery.bitrate", "battery.cells", "battery.capacity_wh",
+    const std::vector<std::string> without_default{"mqtt", "battery2", "battery.bitrate", "battery.cells", "battery.capacity_wh",
         "battery.voltage_min_v", "battery.voltage_max_v", "inverter.bitrate", "safety.contactors.precharge.time_s"};
     CHECK(compare(as_it_is, all).changed == without_default);
     Config defaults = all;

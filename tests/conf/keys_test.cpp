@@ -27,6 +27,15 @@ constexpr std::array bounds{
     Bound{"battery.charge_w", "-1", "0", "100000", "100001"},
     Bound{"battery.discharge_w", "-1", "0", "100000", "100001"},
     Bound{"battery.cells", "0", "1", "192", "193"},
+    Bound{"battery2.max_charge_w", "-1", "0", "100000", "100001"},
+    Bound{"battery2.max_discharge_w", "-1", "0", "100000", "100001"},
+    Bound{"battery2.charge_w", "-1", "0", "100000", "100001"},
+    Bound{"battery2.discharge_w", "-1", "0", "100000", "100001"},
+    Bound{"battery2.cells", "0", "1", "192", "193"},
+    Bound{"safety.parallel.max_delta_v", "0.099", "0.1", "1.5", "1.501"},
+    Bound{"safety.parallel.max_delta_pct", "0.049", "0.05", "0.4", "0.401"},
+    Bound{"safety.parallel.warn_s", "0.9", "1", "3", "3.1"},
+    Bound{"safety.parallel.open_s", "2.9", "3", "10", "10.1"},
     Bound{"safety.tick_ms", "9", "10", "100", "100.001"},
     Bound{"safety.signal_age_s.flags", "0.099", "0.1", "5", "5.001"},
     Bound{"safety.signal_age_s.contactor", "0.099", "0.1", "3", "3.001"},
@@ -190,6 +199,7 @@ Config full_config()
     const Loaded loaded = load_text(short_config + "mqtt: {host: mqtt.local, username: me, tls: {verify: true}}\n");
     REQUIRE(loaded.config.has_value());
     Config config = *loaded.config;
+    config.battery2 = config.battery;
     config.safety.contactors.mode = ContactorMode::gpio;  // else its lines are no part of it
     return config;
 }
@@ -220,6 +230,7 @@ TEST_CASE("the smallest and the largest value of every number are taken, their n
 TEST_CASE("every number of the table has its bounds tested")
 {
     const std::set<std::string_view> no_page{"battery.capacity_wh", "battery.voltage_min_v", "battery.voltage_max_v",
+        "battery2.capacity_wh", "battery2.voltage_min_v", "battery2.voltage_max_v",
         "safety.soc.hysteresis_low_pct", "safety.soc.hysteresis_high_pct", "safety.soc.taper_pct",
         "safety.contactors.break_current_a", "safety.inverter_link.lost_open_after_s", "safety.cell.deviation.knee_high_v",
         "safety.cell.deviation.knee_low_v"};
@@ -283,7 +294,9 @@ TEST_CASE("every key of the table is read from the file, and changes its own fie
 TEST_CASE("a change of bus, driver, battery, contactor mode, precharging or state directory needs a restart; every other is live")
 {
     const std::set<std::string_view> restart{"battery.protocol", "battery.interface", "battery.bitrate", "battery.chemistry",
-        "battery.cells", "battery.capacity_wh", "battery.voltage_min_v", "battery.voltage_max_v", "inverter.protocol",
+        "battery.cells", "battery.capacity_wh", "battery.voltage_min_v", "battery.voltage_max_v", "battery2.protocol",
+        "battery2.interface", "battery2.bitrate", "battery2.chemistry", "battery2.cells", "battery2.capacity_wh",
+        "battery2.voltage_min_v", "battery2.voltage_max_v", "inverter.protocol",
         "inverter.interface", "inverter.bitrate", "contactors.mode", "safety.mode", "safety.contactors.precharge.attempts",
         "safety.contactors.precharge.window_s", "safety.contactors.precharge.cooldown_s", "safety.process.require_verification",
         "safety.assume.temperature_min", "safety.assume.temperature_max", "safety.assume.soc", "safety.assume.cell_voltage_min",

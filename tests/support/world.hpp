@@ -7,6 +7,7 @@
 #include "inverter/registry.hpp"
 #include "sim/plant.hpp"
 #include "sim/registry.hpp"
+#include "tests/support/parallel_packs.hpp"
 
 #include <doctest/doctest.h>
 
@@ -39,8 +40,10 @@ struct WorldOptions {
     std::string extra;                          // further sections of the configuration, YAML
     std::string battery_extra, inverter_extra;  // further keys, indented by two
     sim::BatteryChoice pack;
+    std::optional<sim::BatteryChoice> second;  // a second pack, in parallel
     std::optional<OperatorState> restored;
     std::shared_ptr<sim::SimulatedBattery> same_pack;  // of an earlier world: the gateway restarts, the pack does not
+    std::shared_ptr<sim::SimulatedBattery> same_pack2{};
     Instant start{std::chrono::hours{3} + 123456us};   // not zero: a forgotten start time shows
 };
 
@@ -51,11 +54,13 @@ public:
           start{options.start},
           config{load_config(options)},
           pack{options.same_pack ? options.same_pack : sim::make_battery(options.battery, options.pack)},
+          pack2{options.same_pack2 || !options.second ? options.same_pack2 : sim::make_battery(options.battery, *options.second)},
           inverter{sim::make_inverter(options.inverter, {})},
-          plant{*pack, *inverter},
+          both{pack2 ? std::make_unique<ParallelPacks>(*pack, *pack2) : nullptr},
+          plant{both ? *both : *pack, *inverter},
           bridge{config, *find_battery_driver(options.battery), *find_inverter_driver(options.inverter), now, options.restored}
     {
-        for (const Side side : {Side::battery, Side::inverter}) set_bus(side, BusState::active);
+        for (const Side side : bridge.sides()) set_bus(side, BusState::active);
         bridge.clock_valid(true);
     }
 
@@ -64,7 +69,7 @@ public:
     {
         const Instant end = now + time;
         while (now < end) {
-            Instant next = std::min({end, bridge.wake(), pack_wake_, inverter_wake_, plant_wake_});
+            Instant next = std::min({end, bridge.wake(), pack_wake_, pack2_wake_, inverter_wake_, plant_wake_});
             if (beside) next = std::min(next, now + 5ms);
             now = std::max(next, now + 1us);
             step();
@@ -114,7 +119,7 @@ public:
     void set_bus(Side side, BusState state)
     {
         BusStatus& s = bus_status(side);
-        s.name.assign(side == Side::battery ? "can0" : "can1");
+        s.name.assign(side == Side::battery ? "can0" : side == Side::inverter ? "can1" : "can2");
         s.state = state;
         s.tried = true;
         tell_bus(side);
@@ -134,8 +139,8 @@ public:
             if (i->side == side && i->frame.id == id) return i->frame;
         return std::nullopt;
     }
-    bool bus_full[2] = {false, false};              // ENOBUFS for everything
-    bool inverter_cable = true, pack_cable = true;  // pulled: no frame either way
+    bool bus_full[sides_max] = {};                                        // ENOBUFS for everything
+    bool inverter_cable = true, pack_cable = true, pack2_cable = true;  // pulled: no frame either way
 
     // Told of every frame that reaches the bridge from the simulators, before it does.
     std::function<void(Side, const CanFrame&)> tap;
@@ -145,8 +150,9 @@ public:
 
     Instant now, start;
     Config config;
-    std::shared_ptr<sim::SimulatedBattery> pack;
+    std::shared_ptr<sim::SimulatedBattery> pack, pack2;
     std::unique_ptr<sim::SimulatedInverter> inverter;
+    std::unique_ptr<ParallelPacks> both;
     sim::Plant plant;
     Bridge bridge;
     std::vector<Seen> sent;
@@ -157,7 +163,7 @@ private:
     {
         const bool serial = find_battery_driver(o.battery)->serial.has_value();
         const std::string text = "battery:\n  protocol: " + o.battery + "\n  interface: " + (serial ? "/dev/ttyUSB0" : "can0") +
-            "\n" + o.battery_facts + o.battery_extra + "inverter:\n  protocol: " + o.inverter + "\n  interface: can1\n" +
+            "\n" + o.battery_facts + o.battery_extra + (o.second ? "battery2:\n  interface: can2\n" : "") + "inverter:\n  protocol: " + o.inverter + "\n  interface: can1\n" +
             o.inverter_extra + o.extra;
         Loaded loaded =
             load(text, "world.yaml", {.batteries = battery_drivers(), .inverters = inverter_drivers()}, Definitions{});
@@ -175,6 +181,10 @@ private:
             for (const Telegram& t : out.telegrams()) bridge.on_bytes(t.bytes(), now, now);
         }
         out.clear();
+        if (pack2 && now >= pack2_wake_) pack2_wake_ = pack2->on_tick(now, out);
+        if (pack2_cable)
+            for (const CanFrame& f : out.frames()) hear(Side::battery2, f);
+        out.clear();
         if (now >= inverter_wake_) inverter_wake_ = inverter->on_tick(now, out);
         if (inverter_cable)
             for (const CanFrame& f : out.frames()) hear(Side::inverter, f);
@@ -188,7 +198,7 @@ private:
     void turn()
     {
         bridge.run(now);
-        for (const Side side : {Side::battery, Side::inverter})
+        for (const Side side : bridge.sides())
             while (const auto frame = bridge.next_frame(side, now)) {
                 if (bus_full[static_cast<std::size_t>(side)]) {
                     bridge.blocked(side, now);
@@ -197,6 +207,7 @@ private:
                 bridge.sent(side, now);
                 sent.push_back({now, side, *frame});
                 if (side == Side::battery && pack_cable) pack->on_frame(*frame, now);
+                if (side == Side::battery2 && pack2_cable) pack2->on_frame(*frame, now);
                 if (side == Side::inverter && inverter_cable) inverter->on_frame(*frame, now);
             }
         while (const auto telegram = bridge.next_telegram(now)) {
@@ -210,8 +221,8 @@ private:
         }
     }
 
-    BusStatus bus_[2];
-    Instant pack_wake_{}, inverter_wake_{}, plant_wake_{};
+    BusStatus bus_[sides_max];
+    Instant pack_wake_{}, pack2_wake_ = pack2 ? Instant{} : end_of_time, inverter_wake_{}, plant_wake_{};
 };
 
 }  // namespace batgw::test
