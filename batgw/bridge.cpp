@@ -373,8 +373,7 @@ void Bridge::fill(Snapshot& s, Instant now)
 bool Bridge::healthy_since_asked()
 {
     const std::span emptied{emptied_since_asked_.data(), ports_.size()};
-    const bool healthy =
-        judged_since_asked_ && long_gaps_ <= 2 && std::all_of(emptied.begin(), emptied.end(), std::identity{});
+    const bool healthy = judged_since_asked_ && long_gaps_ <= 2 && std::all_of(emptied.begin(), emptied.end(), std::identity{});
     judged_since_asked_ = false;
     emptied_since_asked_.fill(false);
     long_gaps_ = 0;

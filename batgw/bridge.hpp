@@ -8,8 +8,8 @@
 #include "model/contactor_lines.hpp"
 #include "model/driver.hpp"
 #include "model/snapshot.hpp"
-#include "safety/panel.hpp"
 #include "safety/operator.hpp"
+#include "safety/panel.hpp"
 #include "safety/second_sender.hpp"
 #include "safety/tx_port.hpp"
 

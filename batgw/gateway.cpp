@@ -45,11 +45,8 @@ struct Gateway::Port final : BusListener {
     // For the black box; nobody waits for it.
     void note(const CanFrame& frame, Instant at, bool sent = false)
     {
-        gateway.channels_.traffic.push({.at = at,
-            .frame = frame,
-            .inverter = side == Side::inverter,
-            .sent = sent,
-            .second = side == Side::battery2});
+        gateway.channels_.traffic.push(
+            {.at = at, .frame = frame, .inverter = side == Side::inverter, .sent = sent, .second = side == Side::battery2});
     }
     void note(std::span<const std::uint8_t> bytes, Instant at, bool sent)
     {

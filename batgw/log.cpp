@@ -25,8 +25,8 @@ void print_log(LogLevel level, std::string_view text)
 std::string devices_text(const Config& config)
 {
     const std::string second = config.battery2 ? fmt::format(" and {}", config.battery2->interface) : "";
-    return fmt::format("{} on {}{}, {} on {}", config.battery.protocol, config.battery.interface, second, config.inverter.protocol,
-        config.inverter.interface);
+    return fmt::format("{} on {}{}, {} on {}", config.battery.protocol, config.battery.interface, second,
+        config.inverter.protocol, config.inverter.interface);
 }
 
 }  // namespace batgw

@@ -289,8 +289,7 @@ void Replay::summarise()
         std::string text = fmt::format(
             "{} ({}): {} played", side_names[i], names_[i], counted(fed_[i], i == 0 && battery_.serial ? "piece" : "frame"));
         for (std::size_t h = 0; h < heard_count; ++h)
-            if (traffic.heard[h] > 0)
-                text += fmt::format(", {} {}", traffic.heard[h], to_string(static_cast<Heard>(h)));
+            if (traffic.heard[h] > 0) text += fmt::format(", {} {}", traffic.heard[h], to_string(static_cast<Heard>(h)));
         fmt::print(stderr, "{}; {} would have been sent\n", text, sent_[i]);
     }
     if (skipped_own_ > 0)

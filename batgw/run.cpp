@@ -32,8 +32,7 @@ bool report(const Loaded& loaded)
 
 std::string start_line(const Config& config)
 {
-    return fmt::format(
-        "batgw {}: {}{}", BATGW_VERSION, devices_text(config), config.safety.observe ? ", observing only" : "");
+    return fmt::format("batgw {}: {}{}", BATGW_VERSION, devices_text(config), config.safety.observe ? ", observing only" : "");
 }
 
 // SAFE-159: an output that outlives the program keeps a contactor closed that nobody watches any more.

@@ -42,8 +42,8 @@ std::string status_text(const Snapshot& s)
         const Verdict& p = s.packs[i].verdict;
         const auto volts = s.packs[i].battery.voltage.fresh(s.now);
         all += fmt::format("battery {}   {}: contactors {}, {}, waiting for: {}\n", i + 1, to_string(p.state),
-            to_string(p.contactors.state), volts ? fmt::format("{:.1f} V", static_cast<double>(volts->milli()) / 1000) : "no voltage",
-            to_string(p.waiting));
+            to_string(p.contactors.state),
+            volts ? fmt::format("{:.1f} V", static_cast<double>(volts->milli()) / 1000) : "no voltage", to_string(p.waiting));
     }
     all += fmt::format("inverter    {}\n", v.inverter_link ? "alive" : "not heard");
     all += fmt::format("running     {}\n", ago(s.now - s.started));

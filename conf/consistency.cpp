@@ -412,15 +412,15 @@ void check_second_pack(Checker& c, const Draft& d)
         fmt::format("{} in parallel with {}", shown(second.protocol), shown(first.protocol)), "two packs of one protocol");
     c.require(second.chemistry == first.chemistry, {"battery2.chemistry"}, "not that of the first pack", "two packs of one kind");
     c.require(second.cells == first.cells, {"battery2.cells"}, "not as many as the first pack has", "two packs of one kind");
-    for (const auto& [other, name] : {std::pair{first.interface, "battery"}, std::pair{d.config.inverter.interface, "inverter"}}) {
+    for (const auto& [other, name] :
+        {std::pair{first.interface, "battery"}, std::pair{d.config.inverter.interface, "inverter"}}) {
         const bool same = (!other.empty() && other == second.interface) || same_port(other, second.interface);
         c.require(!same, {"battery2.interface"}, fmt::format("{} is the bus of the {} already", shown(second.interface), name),
             "a bus of its own");
     }
     c.below("battery2.charge_w", "battery2.max_charge_w", true, "at most the ceiling");
     c.below("battery2.discharge_w", "battery2.max_discharge_w", true, "at most the ceiling");
-    if (second.voltage_min && second.voltage_max)
-        c.below("battery2.voltage_min_v", "battery2.voltage_max_v", false, "min < max");
+    if (second.voltage_min && second.voltage_max) c.below("battery2.voltage_min_v", "battery2.voltage_max_v", false, "min < max");
     c.below("safety.parallel.warn_s", "safety.parallel.open_s", true, "warn <= open");
     if (d.battery == nullptr) return;
     c.require(!d.battery->serial, {"battery2.interface"}, "a second pack on a serial line is not possible",

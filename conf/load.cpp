@@ -198,8 +198,9 @@ private:
                 if (key.required && section_of(key.name) == section && structure_.value(key.name) == nullptr)
                     missing(key, place.value_or(Place{1, 1}));
         }
-        if (const auto place = structure_.section("battery2"); place && structure_.value("battery2.interface") == nullptr)
-            missing(*find_key("battery2.interface"), *place);
+        if (const auto place = structure_.section("battery2");
+            has_second_pack() && structure_.value("battery2.interface") == nullptr)
+            missing(*find_key("battery2.interface"), place.value_or(Place{1, 1}));
         if (const auto place = structure_.section("mqtt"); place && structure_.value("mqtt.host") == nullptr)
             missing(*find_key("mqtt.host"), *place);
     }
@@ -257,10 +258,16 @@ private:
             draft_.inverter->adjust(config().inverter, config().safety);
         draft_.profile = config();
     }
+    // A section whose keys are all commented out is none.
+    bool has_second_pack() const
+    {
+        return std::any_of(
+            draft_.written.begin(), draft_.written.end(), [](const auto& key) { return key.first.starts_with("battery2."); });
+    }
     // What is not written of the second pack is as the first has it.
     void read_battery2()
     {
-        if (!structure_.section("battery2")) return;
+        if (!has_second_pack()) return;
         BatteryConfig& second = config().battery2.emplace(config().battery);
         second.interface.clear();
         read_section("battery2.");

@@ -401,11 +401,12 @@ std::vector<Watched> watched(const Snapshot& s)
     for (const Snapshot::Pack& p : s.packs) {
         const BatteryState& own = p.battery;
         const Verdict& v = p.verdict;
-        for (const Watched& w : {Watched{fresh(own.soc, now), 100}, Watched{fresh(own.voltage, now), 500},
-                 Watched{fresh(own.current, now), 300}, Watched{fresh(own.cell_voltage_min, now), 2},
-                 Watched{fresh(own.cell_voltage_max, now), 2}, Watched{fresh(own.temperature_min, now), 1000},
-                 Watched{fresh(own.temperature_max, now), 1000}, Watched{watts(v.charge), 50}, Watched{watts(v.discharge), 50},
-                 Watched{word(p.bus.status.state), 1}, Watched{word(v.state), 1}, Watched{word(v.contactors.state), 1}, Watched{word(v.waiting), 1}})
+        for (const Watched& w :
+            {Watched{fresh(own.soc, now), 100}, Watched{fresh(own.voltage, now), 500}, Watched{fresh(own.current, now), 300},
+                Watched{fresh(own.cell_voltage_min, now), 2}, Watched{fresh(own.cell_voltage_max, now), 2},
+                Watched{fresh(own.temperature_min, now), 1000}, Watched{fresh(own.temperature_max, now), 1000},
+                Watched{watts(v.charge), 50}, Watched{watts(v.discharge), 50}, Watched{word(p.bus.status.state), 1},
+                Watched{word(v.state), 1}, Watched{word(v.contactors.state), 1}, Watched{word(v.waiting), 1}})
             all.push_back(w);
     }
     for (const Module& m : b.modules) {

@@ -165,6 +165,7 @@ void Panel::reconfigure(const SafetyConfig& safety, std::span<const BatteryConfi
 {
     config_ = safety;
     for (std::size_t i = 0; i < judges_.size(); ++i) {
+        if (batteries[i] == nullptr) continue;  // how many there are may not change live (SAFE-242)
         ceilings_[i] = {batteries[i]->max_charge, batteries[i]->max_discharge};
         judges_[i].reconfigure(safety, *batteries[i], now);
     }

@@ -230,10 +230,9 @@ TEST_CASE("the smallest and the largest value of every number are taken, their n
 TEST_CASE("every number of the table has its bounds tested")
 {
     const std::set<std::string_view> no_page{"battery.capacity_wh", "battery.voltage_min_v", "battery.voltage_max_v",
-        "battery2.capacity_wh", "battery2.voltage_min_v", "battery2.voltage_max_v",
-        "safety.soc.hysteresis_low_pct", "safety.soc.hysteresis_high_pct", "safety.soc.taper_pct",
-        "safety.contactors.break_current_a", "safety.inverter_link.lost_open_after_s", "safety.cell.deviation.knee_high_v",
-        "safety.cell.deviation.knee_low_v"};
+        "battery2.capacity_wh", "battery2.voltage_min_v", "battery2.voltage_max_v", "safety.soc.hysteresis_low_pct",
+        "safety.soc.hysteresis_high_pct", "safety.soc.taper_pct", "safety.contactors.break_current_a",
+        "safety.inverter_link.lost_open_after_s", "safety.cell.deviation.knee_high_v", "safety.cell.deviation.knee_low_v"};
     for (const Key& key : all_keys()) {
         if (key.kind != KeyKind::number || no_page.contains(key.name)) continue;
         CAPTURE(key.name);
@@ -296,12 +295,12 @@ TEST_CASE("a change of bus, driver, battery, contactor mode, precharging or stat
     const std::set<std::string_view> restart{"battery.protocol", "battery.interface", "battery.bitrate", "battery.chemistry",
         "battery.cells", "battery.capacity_wh", "battery.voltage_min_v", "battery.voltage_max_v", "battery2.protocol",
         "battery2.interface", "battery2.bitrate", "battery2.chemistry", "battery2.cells", "battery2.capacity_wh",
-        "battery2.voltage_min_v", "battery2.voltage_max_v", "inverter.protocol",
-        "inverter.interface", "inverter.bitrate", "contactors.mode", "safety.mode", "safety.contactors.precharge.attempts",
-        "safety.contactors.precharge.window_s", "safety.contactors.precharge.cooldown_s", "safety.process.require_verification",
-        "safety.assume.temperature_min", "safety.assume.temperature_max", "safety.assume.soc", "safety.assume.cell_voltage_min",
-        "safety.assume.cell_voltage_max", "control_socket", "state_directory", "contactors.gpio.chip", "contactors.gpio.negative",
-        "contactors.gpio.precharge", "contactors.gpio.positive", "contactors.gpio.economiser", "contactors.gpio.heartbeat",
+        "battery2.voltage_min_v", "battery2.voltage_max_v", "inverter.protocol", "inverter.interface", "inverter.bitrate",
+        "contactors.mode", "safety.mode", "safety.contactors.precharge.attempts", "safety.contactors.precharge.window_s",
+        "safety.contactors.precharge.cooldown_s", "safety.process.require_verification", "safety.assume.temperature_min",
+        "safety.assume.temperature_max", "safety.assume.soc", "safety.assume.cell_voltage_min", "safety.assume.cell_voltage_max",
+        "control_socket", "state_directory", "contactors.gpio.chip", "contactors.gpio.negative", "contactors.gpio.precharge",
+        "contactors.gpio.positive", "contactors.gpio.economiser", "contactors.gpio.heartbeat",
         "contactors.gpio.negative_feedback", "contactors.gpio.precharge_feedback", "contactors.gpio.positive_feedback",
         "contactors.gpio.interlock", "contactors.gpio.emergency_stop", "contactors.gpio.active_low", "contactors.gpio.bias",
         "contactors.gpio.inverter_feeds_link", "safety.contactors.negative_ms", "safety.contactors.precharge.mode",

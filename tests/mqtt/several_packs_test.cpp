@@ -72,8 +72,9 @@ TEST_CASE("several packs: each has its scope of value topics, cells and availabi
     CHECK(of_all > 5);
     CHECK(of_first > of_all);  // cells belong to a pack
     const auto one_pack = all_of(sample_snapshot(t0), 1);
-    CHECK(of_inverter == static_cast<std::size_t>(std::count_if(one_pack.begin(), one_pack.end(),
-                             [&](const Outgoing& o) { return o.topic.starts_with(base + "inverter/"); })));
+    CHECK(of_inverter == static_cast<std::size_t>(std::count_if(one_pack.begin(), one_pack.end(), [&](const Outgoing& o) {
+        return o.topic.starts_with(base + "inverter/");
+    })));
 }
 
 TEST_CASE("several packs: one pack has no numbered scope")

@@ -19,10 +19,7 @@ public:
     std::string command(std::string_view) override { return "error: ask the packs"; }
     std::string status() const override { return {}; }
 
-    sim::Connection connection() const override
-    {
-        return std::max(packs_[0]->connection(), packs_[1]->connection());
-    }
+    sim::Connection connection() const override { return std::max(packs_[0]->connection(), packs_[1]->connection()); }
     Voltage pack_voltage() const override
     {
         Voltage sum{};

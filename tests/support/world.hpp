@@ -44,7 +44,7 @@ struct WorldOptions {
     std::optional<OperatorState> restored;
     std::shared_ptr<sim::SimulatedBattery> same_pack;  // of an earlier world: the gateway restarts, the pack does not
     std::shared_ptr<sim::SimulatedBattery> same_pack2{};
-    Instant start{std::chrono::hours{3} + 123456us};   // not zero: a forgotten start time shows
+    Instant start{std::chrono::hours{3} + 123456us};  // not zero: a forgotten start time shows
 };
 
 class World {
@@ -139,7 +139,7 @@ public:
             if (i->side == side && i->frame.id == id) return i->frame;
         return std::nullopt;
     }
-    bool bus_full[sides_max] = {};                                        // ENOBUFS for everything
+    bool bus_full[sides_max] = {};                                      // ENOBUFS for everything
     bool inverter_cable = true, pack_cable = true, pack2_cable = true;  // pulled: no frame either way
 
     // Told of every frame that reaches the bridge from the simulators, before it does.
@@ -163,8 +163,8 @@ private:
     {
         const bool serial = find_battery_driver(o.battery)->serial.has_value();
         const std::string text = "battery:\n  protocol: " + o.battery + "\n  interface: " + (serial ? "/dev/ttyUSB0" : "can0") +
-            "\n" + o.battery_facts + o.battery_extra + (o.second ? "battery2:\n  interface: can2\n" : "") + "inverter:\n  protocol: " + o.inverter + "\n  interface: can1\n" +
-            o.inverter_extra + o.extra;
+            "\n" + o.battery_facts + o.battery_extra + (o.second ? "battery2:\n  interface: can2\n" : "") +
+            "inverter:\n  protocol: " + o.inverter + "\n  interface: can1\n" + o.inverter_extra + o.extra;
         Loaded loaded =
             load(text, "world.yaml", {.batteries = battery_drivers(), .inverters = inverter_drivers()}, Definitions{});
         if (!loaded.config) throw std::invalid_argument{to_string(loaded.problems.front())};
