@@ -35,7 +35,7 @@ std::string printable(std::string_view text)
 std::string fault_event(const Event& e)
 {
     const ActiveFault& f = e.fault;
-    const std::string of = e.text.empty() ? "" : fmt::format(" of {}", e.text.view());  // "battery 2", of several
+    const std::string of = e.text.empty() ? "" : fmt::format(" of {}", printable(e.text.view()));  // "battery 2", of several
     const std::string what = fmt::format("{}{}: {}", fault_kind(f).view(), of, mqtt::fault_text(f));
     switch (e.type) {
     case EventType::fault_cleared: return fmt::format("over: {}", what);
