@@ -224,17 +224,21 @@ Heard Tower::on_energy(const CanFrame& f, Slot& slot, Module& m, Instant at, Bat
     return Heard::used;
 }
 
-// Told only when both halves are there.
+// Told only when both halves are there. Another one than before is told when it came twice: a changed serial number is a changed
+// battery for the judge, for good, and no checksum guards these frames.
 Heard Tower::on_serial(const CanFrame& f, Slot& slot, Module& m, bool first)
 {
     const auto half = detail::word(f, Order::big);
     if (!is_text(half)) return Heard::implausible;
-    (first ? slot.serial_1 : slot.serial_2) = half;
-    if (!slot.serial_1 || !slot.serial_2) return Heard::used;
+    HalfSerial& mine = first ? slot.serial_1 : slot.serial_2;
+    const bool again = half == mine.newest;
+    mine.newest = half;
+    if (!mine.told || again) mine.told = half;
+    if (!slot.serial_1.told || !slot.serial_2.told) return Heard::used;
     std::array<char, 16> text{};
     for (unsigned i = 0; i < 8; ++i) {
-        text[i] = static_cast<char>(*slot.serial_1 >> (56 - 8 * i) & 0xFFU);
-        text[8 + i] = static_cast<char>(*slot.serial_2 >> (56 - 8 * i) & 0xFFU);
+        text[i] = static_cast<char>(*slot.serial_1.told >> (56 - 8 * i) & 0xFFU);
+        text[8 + i] = static_cast<char>(*slot.serial_2.told >> (56 - 8 * i) & 0xFFU);
     }
     m.serial.assign({text.data(), text.size()});
     return Heard::used;

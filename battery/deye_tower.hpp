@@ -45,10 +45,13 @@ public:
     std::optional<Current> current(const BatteryState& state, Instant now) const;
 
 private:
+    struct HalfSerial {
+        std::optional<std::uint64_t> told, newest;
+    };
     struct Slot {
         std::optional<Instant> heard;
         AlarmMemory alarms;
-        std::optional<std::uint64_t> serial_1, serial_2;
+        HalfSerial serial_1, serial_2;
         std::optional<Energy> in, out;  // kept when the module goes: the total does not fall
     };
     using Set = std::bitset<modules_max>;

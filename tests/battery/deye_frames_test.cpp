@@ -295,6 +295,20 @@ TEST_CASE("deye: a serial number is told whole or not at all (S16, S17)")
     CHECK(b.module_at(2)->serial.empty());
 }
 
+TEST_CASE("deye: another serial number than before is told when it came twice, not for one wrong bit")
+{
+    DeyeBench b;
+    b.hear("600#534E.3030.3030.3030");
+    b.hear("650#3030.3030.3030.3432");
+    b.hear("650#3030.3030.3030.3433");  // made up
+    CHECK(b.module_at(1)->serial == "SN00000000000042");
+    b.hear("650#3030.3030.3030.3432");
+    b.hear("650#3030.3030.3030.3433");
+    CHECK(b.module_at(1)->serial == "SN00000000000042");
+    b.hear("650#3030.3030.3030.3433");
+    CHECK(b.module_at(1)->serial == "SN00000000000043");
+}
+
 // ---- boundaries ----
 
 TEST_CASE("deye: the last code that is a reading, and the first that is not")

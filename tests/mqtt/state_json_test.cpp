@@ -8,6 +8,7 @@
 #include <doctest/doctest.h>
 #include <nlohmann/json.hpp>
 
+#include <algorithm>
 #include <cmath>
 #include <random>
 #include <string>
@@ -99,7 +100,7 @@ TEST_CASE("STATE is ASCII of at most 4 KiB, whatever is in it")
     const std::string fresh = state(s);
     CHECK(fresh.size() <= state_bytes_max);
     CHECK(json::accept(fresh));
-    for (const char c : text + fresh) REQUIRE((c >= ' ' && c <= '~'));
+    CHECK(std::ranges::all_of(text + fresh, [](char c) { return c >= ' ' && c <= '~'; }));
 }
 
 // MQTT-030
@@ -200,7 +201,7 @@ TEST_CASE("bytes of a device that are no ASCII do not get through")
     s.inverter.name = Text<16>{"\x01"
                                "B\xc3\xa4\xff\"x"};
     const std::string text = state(s);
-    for (const char c : text) REQUIRE((c >= ' ' && c <= '~'));
+    CHECK(std::ranges::all_of(text, [](char c) { return c >= ' ' && c <= '~'; }));
     CHECK(json::accept(text));
 }
 

@@ -86,17 +86,6 @@ private:
     std::array<std::uint32_t, 2> seen_{};
 };
 
-WorldOptions options_for(const BatteryDriverInfo& battery, const InverterDriverInfo& inverter)
-{
-    WorldOptions o;
-    o.battery = battery.name;
-    o.inverter = inverter.name;
-    o.pack.temperature = 40_degC;
-    if (battery.name != "byd-atto3") o.battery_facts = "  cells: 16\n  capacity_wh: 10240\n";
-    if (!battery.profile.states_limits) o.battery_extra = "  max_charge_w: 3000\n  max_discharge_w: 3000\n";
-    return o;
-}
-
 // Until zero limits are told after the battery fell silent: the age at which a signal is missed whose loss is not ramped, and the
 // slowest beat of an inverter protocol.
 Duration silence_bound(const World& w, const BatteryDriverInfo& battery)
@@ -108,7 +97,9 @@ void live(const BatteryDriverInfo& battery, const InverterDriverInfo& inverter)
 {
     CAPTURE(battery.name);
     CAPTURE(inverter.name);
-    Watched house{battery, inverter, options_for(battery, inverter)};
+    WorldOptions options = usual_house(battery, inverter.name);
+    options.pack.temperature = 40_degC;
+    Watched house{battery, inverter, options};
     World& w = house.w;
     const auto told_charge = [&] { return w.bridge.inverter().sent_charge_limit.last().value_or(Current{}); };
     const auto told_discharge = [&] { return w.bridge.inverter().sent_discharge_limit.last().value_or(Current{}); };

@@ -47,6 +47,17 @@ struct WorldOptions {
     Instant start{std::chrono::hours{3} + 123456us};  // not zero: a forgotten start time shows
 };
 
+// A battery in the house its simulated pack fits into.
+inline WorldOptions usual_house(const BatteryDriverInfo& battery, std::string_view inverter)
+{
+    WorldOptions o;
+    o.battery = battery.name;
+    o.inverter = inverter;
+    if (battery.name != "byd-atto3") o.battery_facts = "  cells: 16\n  capacity_wh: 10240\n";
+    if (!battery.profile.states_limits) o.battery_extra = "  max_charge_w: 3000\n  max_discharge_w: 3000\n";
+    return o;
+}
+
 class World {
 public:
     explicit World(const WorldOptions& options = {})
