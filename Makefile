@@ -2,6 +2,7 @@
 .DEFAULT_GOAL := quick
 PREFIX ?= /usr/local
 FUZZ_SECONDS ?= 60
+SOAK_SECONDS ?= 3600
 # mosquitto lives in /usr/sbin, which is not on everybody's path.
 export PATH := $(PATH):/usr/sbin:/sbin
 configure_and_build = cmake --preset $(1) --log-level=WARNING >/dev/null && cmake --build --preset $(1)
@@ -67,6 +68,12 @@ long: ## the long tests
 	@$(call configure_and_build,dev)
 	@tools/run-tests dev -L long
 
+soak: ## the gateway for an hour on two full buses, in a virtual machine; SOAK_SECONDS (3600)
+	@tools/install-packages test
+	@tools/fetch-kernel
+	@$(call configure_and_build,release) -t batgw
+	@BATGW_SOAK_S=$(SOAK_SECONDS) CANLAB_TIMEOUT=$$(($(SOAK_SECONDS) + 600)) tests/canlab/run vcan build/release tests/canlab/soak
+
 bench: ## the figures of docs/benchmarks.md, measured here
 	@tools/install-packages test
 	@$(call configure_and_build,release) -t batgw batgw_bench
@@ -107,4 +114,4 @@ help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 16
 
 .NOTPARALLEL:
-.PHONY: quick demo test check asan tsan tidy cover cover-all fuzz long bench mutate format format-check docs traceability install clean help check-steps
+.PHONY: quick demo test check asan tsan tidy cover cover-all fuzz long soak bench mutate format format-check docs traceability install clean help check-steps
