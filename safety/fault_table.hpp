@@ -72,7 +72,7 @@ public:
     // One round per evaluation: report() whatever is there, then settle().
     // `hold`: the fault stays until it has not been reported for this long. `soft`: shown as BLOCK, but the grant is taken away
     // by other means (the ramp of SAFE-023).
-    void report(const ActiveFault& fault, Duration hold = {}, bool soft = false);
+    void report(const ActiveFault& reported, Duration hold = {}, bool soft = false);
     void settle(Instant now, const Evidence& evidence = {});
 
     // How long TOO_MANY_FAULTS stays after the last round in which something found no place.

@@ -96,7 +96,7 @@ struct StateCase {
 
 TEST_CASE("pylontech_hv: every state of the gateway has its frames")
 {
-    // SAFE-110, one row per state of its table; the judge grants, the driver tells.
+    // SAFE-304, SAFE-110, one row per state of its table; the judge grants, the driver tells.
     const std::vector<StateCase> cases{
         {GatewayState::starting, false, 0_A, 0_A, 0, 0}, {GatewayState::run, true, 25_A, 30_A, 25, 30},
         {GatewayState::run, true, 0.1_A, 0.1_A, 0.1, 0.1},          // the smallest

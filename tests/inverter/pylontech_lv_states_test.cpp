@@ -35,7 +35,7 @@ TEST_CASE("pylontech_lv: every state of the gateway has its frames")
         Current charge, discharge;  // what the judge grants
         double ccl, dcl;
     };
-    // SAFE-110, one row per state of its table; the judge grants, the driver tells.
+    // SAFE-304, SAFE-110, one row per state of its table; the judge grants, the driver tells.
     const std::vector<Case> cases{
         {GatewayState::starting, false, 0_A, 0_A, 0, 0}, {GatewayState::run, true, 50_A, 100_A, 50, 100},
         {GatewayState::run, true, 0.1_A, 0.1_A, 0.1, 0.1},          // the smallest

@@ -589,3 +589,43 @@ TEST_CASE("new limits reach every pack")
     CHECK(row.pack(1).charge.power() == 4_kW);
     CHECK(row.watts().first == 8000);
 }
+
+TEST_CASE("a reset of what two packs have says how it went with each")
+{
+    // SAFE-045, SAFE-280
+    Terrace row{2};
+    row.up();
+    for (const std::size_t i : {0U, 1U}) row.house(i).cell_max = 3710_mV;
+    row.run(10s);
+    REQUIRE(has(row.everything, FaultId::cell_high_crit));
+    row.house(0).cell_max = 3310_mV;
+    row.run(100s);
+    const ResetOutcome both = row.panel().reset({.fault = "CELL_HIGH_CRIT", .reason = "looked at"}, row.now);
+    CHECK(both.code == CommandCode::ok);  // one of them was
+    CHECK_MESSAGE(both.reset == 1, both.text.view());
+    CHECK(both.text.view().find("; ") != std::string_view::npos);
+    row.step();
+    CHECK_FALSE(has(row.pack(0), FaultId::cell_high_crit));
+    CHECK(has(row.pack(1), FaultId::cell_high_crit));
+}
+
+TEST_CASE("what was found wrong at start is told once for all packs")
+{
+    // SAFE-280
+    Terrace row{2};
+    row.panel().report({.id = FaultId::restart_loop, .level = FaultClass::trip, .direction = Direction::both, .latched = true});
+    row.up();
+    CHECK_FALSE(row.joined(0));
+    CHECK_FALSE(row.joined(1));
+    CHECK(std::count_if(row.everything.faults.begin(), row.everything.faults.end(),
+              [](const ActiveFault& f) { return f.id == FaultId::restart_loop; }) == 1);
+}
+
+TEST_CASE("a panel asks to be evaluated again at least as soon as any of its judges")
+{
+    // SAFE-004, SAFE-280
+    Terrace row{2};
+    row.up();
+    CHECK(row.panel().next_evaluation() > row.now);
+    CHECK(row.panel().next_evaluation() <= row.now + 100ms);
+}
