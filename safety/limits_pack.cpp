@@ -19,7 +19,7 @@ ActiveFault about(FaultId id, FaultClass level, Direction direction, Unit unit, 
     return f;
 }
 
-constexpr Voltage most = 2000_V;  // what a window may be at most; far from overflow
+constexpr Voltage widest = 2000_V;  // what a window may be at most; far from overflow
 
 }  // namespace
 
@@ -33,10 +33,10 @@ PackVoltageLimits::Window voltage_window(const SafetyConfig::Cell& cell, std::op
         w.min = w.cells_min = cell.block_low * n;
     }
     const auto lower = [&](std::optional<Voltage> v) {
-        if (v && (!w.max || *v < *w.max)) w.max = std::clamp(*v, Voltage{}, most);
+        if (v && (!w.max || *v < *w.max)) w.max = std::clamp(*v, Voltage{}, widest);
     };
     const auto raise = [&](std::optional<Voltage> v) {
-        if (v && (!w.min || *v > *w.min)) w.min = std::clamp(*v, Voltage{}, most);
+        if (v && (!w.min || *v > *w.min)) w.min = std::clamp(*v, Voltage{}, widest);
     };
     lower(facts.voltage_max);
     lower(configured_max);
