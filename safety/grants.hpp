@@ -42,7 +42,7 @@ public:
 private:
     Power granted_{};
     Power rise_from_{};  // the slope starts here
-    Instant rise_at_{};
+    std::optional<Instant> rise_at_;
     Held settled_;
     std::optional<Power> fade_from_;
 };

@@ -10,6 +10,7 @@
 #include <cstdint>
 #include <initializer_list>
 #include <span>
+#include <utility>
 #include <vector>
 
 using namespace batgw;
@@ -438,4 +439,373 @@ TEST_CASE("aggregate: where nobody acknowledges the inverter's bus is slow, each
     CHECK_FALSE(t.step().slow_battery);
     for (OnePack& p : t.packs) p.verdict.slow_inverter = true;
     CHECK(t.step().slow_inverter);
+}
+
+TEST_CASE("aggregate: what must hold of each pack that is in, what of every pack there is, and what of any one of them")
+{
+    // SAFE-282
+    const auto with = [](Is third, bool Verdict::*member, bool first, bool second, bool last) {
+        Together t{std::array{Is::joined, Is::joined, third}};
+        t.packs[0].verdict.*member = first;
+        t.packs[1].verdict.*member = second;
+        t.packs[2].verdict.*member = last;
+        return t.step().*member;
+    };
+    for (const auto member : {&Verdict::battery_link, &Verdict::inverter_link, &Verdict::battery_valid, &Verdict::ready,
+             &Verdict::voltage_max_asked, &Verdict::voltage_min_asked}) {
+        CHECK(with(Is::apart, member, true, true, false));
+        CHECK_FALSE(with(Is::apart, member, true, false, true));
+        CHECK_FALSE(with(Is::apart, member, false, true, true));
+        CHECK_FALSE(with(Is::joined, member, true, true, false));
+    }
+    CHECK(with(Is::joined, &Verdict::high_cause, false, true, false));
+    CHECK_FALSE(with(Is::apart, &Verdict::high_cause, false, false, true));
+    for (const auto member : {&Verdict::stopped, &Verdict::may_fall_silent}) {
+        CHECK(with(Is::apart, member, true, true, true));
+        for (const int i : {0, 1, 2}) CHECK_FALSE(with(Is::apart, member, i != 0, i != 1, i != 2));
+    }
+    for (const auto member : {&Verdict::mute_inverter, &Verdict::slow_inverter, &Verdict::fall_silent}) {
+        CHECK_FALSE(with(Is::apart, member, false, false, false));
+        for (const int i : {0, 1, 2}) CHECK(with(Is::apart, member, i == 0, i == 1, i == 2));
+    }
+    CHECK_FALSE(with(Is::joined, &Verdict::mute_battery, true, true, true));
+    for (const auto member : {&Verdict::ask_against, &Verdict::override_soc}) {
+        Together t{std::array{Is::joined, Is::joined, Is::apart}};
+        CHECK(t.step().*member == Direction::none);
+        t.packs[1].verdict.*member = Direction::charge;
+        CHECK(t.step().*member == Direction::charge);
+        t.packs[2].verdict.*member = Direction::discharge;
+        CHECK(t.step().*member == Direction::both);
+        for (OnePack& p : t.packs) p.verdict.*member = Direction::none;
+        CHECK(t.step().*member == Direction::none);
+    }
+}
+
+TEST_CASE("aggregate: the whole is valid once its capacity is known, and ready with one joined pack while others are closing")
+{
+    // SAFE-282, SAFE-116
+    Together t{std::array{Is::joined, Is::precharging}};
+    CHECK(t.step().ready);
+    // Ordered and not ready yet is on its way; closed and not ready is not.
+    t.packs[1].verdict.contactors.power_allowed = true;
+    CHECK_FALSE(t.step().ready);
+    t.packs[1].verdict.contactors.power_allowed = false;
+    t.packs[1].verdict.contactors.order = ContactorOrder::keep;
+    t.packs[1].verdict.contactors.proven_open = false;
+    CHECK_FALSE(t.step().ready);
+    t.packs[1] = pack_that(Is::joined);
+    CHECK(t.step().ready);
+    t.packs[1].verdict.pack.energy_rated.reset();
+    CHECK_FALSE(t.step().battery_valid);
+    CHECK_FALSE(t.aggregated.verdict().ready);
+    Together none{std::array{Is::apart, Is::apart}};
+    for (OnePack& p : none.packs) p.verdict.ready = true;
+    CHECK(none.step().battery_valid);
+    CHECK_FALSE(none.aggregated.verdict().ready);
+}
+
+TEST_CASE("aggregate: facts are those of all packs, joined or not: energies add up, the window is the narrowest, unequal cells "
+          "are none")
+{
+    // SAFE-116, SAFE-282
+    Together t{std::array{Is::joined, Is::apart}};
+    PackFacts& other = t.packs[1].verdict.pack;
+    for (const bool swapped : {false, true}) {
+        PackFacts a{.cells = 120, .energy_rated = 60_kWh, .voltage_max = 420_V, .voltage_min = 350_V, .voltage_nominal = 385_V};
+        PackFacts b{.cells = 120, .energy_rated = 50_kWh, .voltage_max = 415_V, .voltage_min = 355_V, .voltage_nominal = 380_V};
+        t.packs[0].verdict.pack = swapped ? b : a;
+        other = swapped ? a : b;
+        const PackFacts& whole = t.step().pack;
+        CHECK(whole.cells == 120);
+        CHECK(whole.energy_rated == 110_kWh);
+        CHECK(whole.voltage_max == 415_V);
+        CHECK(whole.voltage_min == 355_V);
+        CHECK(whole.voltage_nominal == 380_V);
+    }
+    other.cells = 119;
+    CHECK_FALSE(t.step().pack.cells);
+    other = {};
+    const PackFacts& unknown = t.step().pack;
+    CHECK_FALSE((unknown.cells || unknown.energy_rated || unknown.voltage_max || unknown.voltage_min || unknown.voltage_nominal));
+}
+
+TEST_CASE("aggregate: set points that leave no room between them, or that one pack does not have, do not replace what was told")
+{
+    // SAFE-110, SAFE-282
+    Together t{std::array{Is::joined, Is::joined}};
+    t.step();
+    for (OnePack& p : t.packs) p.verdict.voltage_max_asked = p.verdict.voltage_min_asked = true;
+    t.packs[0].verdict.voltage_max = 380_V;
+    t.packs[1].verdict.voltage_min = 380_V;
+    const Verdict& v = t.step();
+    CHECK(v.voltage_max == 418_V);
+    CHECK(v.voltage_min == 360_V);
+    CHECK_FALSE(v.voltage_max_asked);
+    t.packs[1].verdict.voltage_min.reset();
+    CHECK(t.step().voltage_min == 360_V);
+    CHECK(v.voltage_max == 418_V);
+    t.packs[1].verdict.voltage_min = Voltage::from_milli(379'999);
+    t.step();
+    CHECK(v.voltage_max == 380_V);
+    CHECK(v.voltage_min == Voltage::from_milli(379'999));
+    CHECK(v.voltage_max_asked);
+    CHECK(v.voltage_min_asked);
+}
+
+TEST_CASE(
+    "aggregate: of contactors the one that moves is shown before one that is closed, that before one that is open; wear adds up")
+{
+    // SAFE-282, SAFE-140
+    const auto shown = [](std::initializer_list<Is> states) {
+        Together t{std::span<const Is>{states}};
+        return t.step().contactors.state;
+    };
+    using S = ContactorState;
+    CHECK(shown({Is::apart, Is::joined, Is::opening}) == S::opening);
+    CHECK(shown({Is::opening, Is::joined, Is::apart}) == S::opening);
+    CHECK(shown({Is::joined, Is::opening, Is::joined}) == S::opening);
+    CHECK(shown({Is::apart, Is::joined, Is::apart}) == S::closed);
+    CHECK(shown({Is::joined, Is::apart}) == S::closed);
+    CHECK(shown({Is::emergency_apart, Is::apart}) == S::lockout);
+    CHECK(shown({Is::apart, Is::emergency_apart}) == S::open);
+
+    Together t{std::array{Is::joined, Is::apart}};
+    for (unsigned i = 0; i < 2; ++i) {
+        t.packs[i].verdict.contactors.attempts = 1 + i;
+        t.packs[i].verdict.contactors.opened_under_load = 10 + i;
+    }
+    t.step();
+    const ContactorVerdict& c = t.step().contactors;
+    CHECK(c.attempts == 3);
+    CHECK(c.opened_under_load == 21);
+    CHECK(c.order == ContactorOrder::keep);
+}
+
+TEST_CASE("aggregate: of joined packs the worst state is shown, of open ones the best; a block of each direction is one of both")
+{
+    // SAFE-282, SAFE-110
+    using S = GatewayState;
+    const auto shown = [](Is is, S first, S second) {
+        Together t{std::array{is, is, Is::apart}};
+        t.packs[0].verdict.state = first;
+        t.packs[1].verdict.state = second;
+        t.packs[2].verdict.state = is == Is::apart ? S::trip : S::starting;
+        t.packs[0].verdict.waiting = Waiting::valid_time;
+        t.packs[1].verdict.waiting = Waiting::battery_data;
+        const Verdict& v = t.step();
+        CHECK(v.waiting == (v.state == first && first != second ? Waiting::valid_time : v.waiting));
+        return v.state;
+    };
+    CHECK(shown(Is::joined, S::run, S::derated) == S::derated);
+    CHECK(shown(Is::joined, S::derated, S::run) == S::derated);
+    CHECK(shown(Is::apart, S::block, S::starting) == S::starting);
+    CHECK(shown(Is::apart, S::starting, S::block) == S::starting);
+    CHECK(shown(Is::joined, S::block_charge, S::run) == S::block_charge);
+    CHECK(shown(Is::joined, S::run, S::block_discharge) == S::block_discharge);
+    CHECK(shown(Is::joined, S::block_charge, S::block_discharge) == S::block);
+    CHECK(shown(Is::joined, S::block_discharge, S::block_charge) == S::block);
+
+    Together t{std::array{Is::joined, Is::joined, Is::apart}};
+    t.packs[0].verdict.state = S::block_charge;
+    t.packs[1].verdict.state = S::trip;
+    t.packs[1].verdict.waiting = Waiting::lockout;
+    t.packs[2].verdict.state = S::block_discharge;  // apart: of no account
+    CHECK(t.step().state == S::trip);
+    CHECK(t.aggregated.verdict().waiting == Waiting::lockout);
+    t.packs[1].verdict.state = S::block_charge;
+    CHECK(t.step().state == S::block_charge);
+    // Nothing flows while one may be closed: no less than BLOCK is shown, and no less than what is worse.
+    t.packs[2] = pack_that(Is::opening);
+    t.packs[2].verdict.state = S::run;
+    CHECK(t.step().state == S::block);
+    t.packs[0].verdict.state = S::paused;
+    CHECK(t.step().state == S::paused);
+    t.packs[0] = t.packs[1] = pack_that(Is::apart);
+    CHECK(t.step().state == S::run);  // none is closed: it is on its way
+    // An emergency, apart or not, is one of all; an orderly stop is shown before it.
+    t.packs[2] = pack_that(Is::emergency_apart);
+    t.packs[2].verdict.state = S::starting;
+    CHECK(t.step().state == S::emergency);
+    for (OnePack& p : t.packs) p.verdict.state = S::shutdown;
+    CHECK(t.step().state == S::shutdown);
+}
+
+TEST_CASE("aggregate: the first cause is the worst of those of the packs that are in, of equals the oldest")
+{
+    // SAFE-047, SAFE-282
+    const auto fault = [](FaultId id, FaultClass level, Duration since) {
+        ActiveFault f;
+        f.id = id;
+        f.level = level;
+        f.since = t0 + since;
+        return f;
+    };
+    Together t{std::array{Is::joined, Is::joined, Is::apart}};
+    CHECK_FALSE(t.step().first_cause);
+    t.packs[2].verdict.first_cause = fault(FaultId::cell_deep, FaultClass::trip, 0s);  // apart: not of the inverter
+    CHECK_FALSE(t.step().first_cause);
+    for (const bool swapped : {false, true}) {
+        const auto first_of = [&](const ActiveFault& a, const ActiveFault& b) {
+            t.packs[0].verdict.first_cause = swapped ? b : a;
+            t.packs[1].verdict.first_cause = swapped ? a : b;
+            return t.step().first_cause->id;
+        };
+        CHECK(first_of(fault(FaultId::temp_hot, FaultClass::block, 5s), fault(FaultId::cell_high, FaultClass::derate, 1s)) ==
+            FaultId::temp_hot);
+        CHECK(first_of(fault(FaultId::temp_hot, FaultClass::block, 1s), fault(FaultId::cell_high, FaultClass::block, 2s)) ==
+            FaultId::temp_hot);
+    }
+    t.packs[0].verdict.first_cause = fault(FaultId::temp_hot, FaultClass::block, 1s);
+    t.packs[1].verdict.first_cause = fault(FaultId::cell_high, FaultClass::block, 1s);
+    CHECK(t.step().first_cause->id == FaultId::temp_hot);
+    // An emergency is one of all, wherever it is.
+    t.packs[2].verdict.worst = FaultClass::emergency;
+    CHECK(t.step().first_cause->id == FaultId::cell_deep);
+    CHECK(t.aggregated.verdict().worst == FaultClass::emergency);
+
+    // People are shown what is apart only where nothing else was first.
+    t.packs[2].verdict.worst = FaultClass::trip;
+    const ParallelPacks all = t.views();
+    Verdict house = t.step();
+    Aggregate::add_faults_apart({all.begin(), all.size()}, house);
+    CHECK(house.first_cause->id == FaultId::temp_hot);
+    house.first_cause.reset();
+    for (OnePack& p : t.packs) p.verdict.first_cause.reset();
+    t.packs[2].verdict.first_cause = fault(FaultId::cell_deep, FaultClass::trip, 0s);
+    Aggregate::add_faults_apart({all.begin(), all.size()}, house);
+    CHECK(house.first_cause->id == FaultId::cell_deep);
+}
+
+TEST_CASE("aggregate: faults are told apart by all that names them")
+{
+    // SAFE-282
+    Together t{std::array{Is::joined, Is::joined}};
+    ActiveFault f{.id = FaultId::plausibility, .level = FaultClass::warn, .device = Device::battery, .device_number = 1};
+    f.detail.assign("cell_sum");
+    t.packs[0].verdict.faults.push_back(f);
+    const auto listed_with = [&](auto change) {
+        ActiveFault other = f;
+        change(other);
+        t.packs[1].verdict.faults.clear();
+        t.packs[1].verdict.faults.push_back(other);
+        return t.step().faults.size();
+    };
+    CHECK(listed_with([](ActiveFault&) {}) == 1);
+    CHECK(listed_with([](ActiveFault& o) { o.since = t0; }) == 1);
+    CHECK(listed_with([](ActiveFault& o) { o.id = FaultId::assumed; }) == 2);
+    CHECK(listed_with([](ActiveFault& o) { o.repeated = true; }) == 2);
+    CHECK(listed_with([](ActiveFault& o) { o.device = Device::inverter; }) == 2);
+    CHECK(listed_with([](ActiveFault& o) { o.device_number = 2; }) == 2);
+    CHECK(listed_with([](ActiveFault& o) { o.detail.assign("cell_order"); }) == 2);
+}
+
+TEST_CASE("aggregate: the granted current is the smallest pack's as many times as there are packs, and never more than the power")
+{
+    // SAFE-282, SAFE-076
+    for (const std::size_t low : {0U, 1U}) {
+        Together t{std::array{Is::joined, Is::joined, Is::apart}};
+        t.packs[low].verdict.charge = GrantWriter::write(8_kW, 5_A, Cause::battery);
+        t.settle();
+        CHECK(t.aggregated.verdict().charge.power() == 16_kW);
+        CHECK(t.aggregated.verdict().charge.current() == 10_A);
+        CHECK(t.aggregated.verdict().discharge.current() == 20_A);
+        for (OnePack& p : t.packs) p.state.voltage.set(500_V, t.now);
+        CHECK(t.step().discharge.current() == 16_A);
+        // Whole watts; and without a voltage nothing at all.
+        t.operator_.max_charge = Power::from_milli(1'234'999);
+        CHECK(t.step().charge.power() == 1234_W);
+        for (OnePack& p : t.packs) p.state.voltage.forget();
+        CHECK(t.step().charge.is_zero());
+        CHECK(t.aggregated.verdict().discharge.is_zero());
+    }
+}
+
+TEST_CASE(
+    "aggregate: the operator's limit in amperes counts at the lower of measured and nominal voltage, each direction its own")
+{
+    // SAFE-076, SAFE-191
+    for (const auto& [nominal, measured, volts] : {std::array{385_V, 400_V, 385_V}, std::array{385_V, 370_V, 370_V}}) {
+        Together t{std::array{Is::joined, Is::joined}};
+        for (OnePack& p : t.packs) {
+            p.state.voltage.set(measured, t0);
+            p.verdict.pack.voltage_nominal = nominal;
+        }
+        t.settle();
+        t.operator_.max_discharge_current = 10_A;
+        CHECK(t.step().discharge.power() == volts * 10_A);
+        CHECK(t.aggregated.verdict().discharge.by() == Cause::operator_);
+        CHECK(t.aggregated.verdict().charge.power() == 16_kW);
+        for (OnePack& p : t.packs) p.verdict.pack.voltage_nominal.reset();
+        CHECK(t.step().discharge.power() <= measured * 10_A);
+        CHECK(t.settle().discharge.power() == measured * 10_A);
+    }
+    Together t{std::array{Is::joined, Is::joined}};
+    t.settle();
+    t.operator_.max_discharge = 3_kW;  // written nowhere but in the configuration
+    CHECK(t.step().discharge.power() == 3_kW);
+    CHECK(t.aggregated.verdict().discharge.by() == Cause::config);
+    t.operator_.discharge_limit_default = false;
+    CHECK(t.step().discharge.by() == Cause::operator_);
+    CHECK(t.aggregated.verdict().charge.by() == Cause::battery);
+}
+
+TEST_CASE("aggregate: the slope of the whole is that of the ceilings of the joined packs, each direction its own")
+{
+    // SAFE-092, SAFE-282
+    Together t{std::array{Is::joined, Is::joined}};
+    t.step();
+    const auto all = [&] {
+        ParallelPacks packs = t.views();
+        for (ParallelPack& p : packs) p.max_discharge = 4_kW;
+        t.now += 1s;
+        const std::span<const ParallelPack> span{packs.begin(), packs.size()};
+        aggregate(span, t.battery, t.now);
+        t.aggregated.update({.packs = span, .battery = t.battery, .operator_ = t.operator_, .config = t.config}, t.now);
+        return std::pair{t.aggregated.verdict().charge.power(), t.aggregated.verdict().discharge.power()};
+    };
+    const auto before = all(), after = all();
+    CHECK(after.first - before.first == 1_kW);  // 5 % of 2 * 10 kW each second
+    CHECK(after.second - before.second == 400_W);
+    CHECK(t.aggregated.verdict().charge.by() == Cause::ramp);
+}
+
+TEST_CASE("aggregate: why nothing is granted is told by the worst reason, and a reason outlives no pack")
+{
+    // SAFE-282
+    Together t{std::array{Is::apart, Is::apart}};
+    t.packs[0].verdict.charge = GrantWriter::nothing(Cause::soc);
+    CHECK(t.step().charge.by() == Cause::soc);  // of open packs, the first one's
+    t.packs[1] = pack_that(Is::silent);
+    CHECK(t.step().charge.by() == Cause::contactor);
+    t.packs[0] = pack_that(Is::emergency_apart);
+    CHECK(t.step().charge.by() == Cause::fault);
+    std::swap(t.packs[0], t.packs[1]);
+    CHECK(t.step().charge.by() == Cause::fault);
+    Together joined{std::array{Is::joined, Is::joined_zero}};
+    joined.packs[1].verdict.charge = GrantWriter::nothing(Cause::cell_voltage);
+    CHECK(joined.step().charge.by() == Cause::cell_voltage);
+}
+
+TEST_CASE("aggregate: each round has a number and a time of its own, and none without packs; a broken one is newer than the last")
+{
+    // SAFE-219, SAFE-006
+    Together t{std::array{Is::joined, Is::joined}};
+    const Verdict& v = t.step();
+    const auto first = v.sequence;
+    t.step();
+    CHECK(v.sequence == first + 1);
+    CHECK(v.at == t.now);
+    const std::span<const ParallelPack> none;
+    t.aggregated.update({.packs = none, .battery = t.battery, .operator_ = t.operator_, .config = t.config}, t.now + 1s);
+    CHECK(v.sequence == first + 1);
+    CHECK(v.at == t.now);
+
+    const Instant last = t.now;
+    t.packs[0].verdict.broken = "first";
+    t.packs[1].verdict.broken = "second";
+    t.step(-50ms);
+    CHECK(v.broken == "first");
+    CHECK(v.at == last);
+    t.step(100ms);
+    CHECK(v.at == t.now);
 }

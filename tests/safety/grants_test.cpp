@@ -410,3 +410,16 @@ TEST_CASE("the fraction of several curves is the least of them, not their produc
     house.step();
     REQUIRE(house.charge() == 5_kW);
 }
+
+TEST_CASE("a ramp that is asked for the first time has stood at nothing until then, however long the machine has been up")
+{
+    // SAFE-092
+    constexpr Instant late{std::chrono::hours{100}};
+    GrantRamp ramp;
+    const GrantRamp::Input in{.limit = {10_kW, Cause::battery}, .rise_per_second = 500_W};
+    CHECK(ramp.update(in, late).power == Power{});
+    const Ceiling next = ramp.update(in, late + 1s);
+    CHECK(next.power == 500_W);
+    CHECK(next.by == Cause::ramp);
+    CHECK(ramp.update(in, late + 20s).power == 10_kW);
+}
