@@ -48,8 +48,8 @@ public:
     static constexpr unsigned bus_off_many = 5;                         // in 10 min, SAFE-262
     static constexpr Duration bus_off_window = 600s;
     static constexpr Duration foreign_clear = 60s;  // SAFE-185
-    static constexpr Duration first_foreign_mute =
-        10s;  // ours: one foreign frame before our first delays that, so the second can decide
+    // Ours: one foreign frame before our first delays that, so the second can decide.
+    static constexpr Duration first_foreign_mute = 10s;
     static constexpr std::uint64_t foreign_frames = 2;
 
 private:

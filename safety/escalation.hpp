@@ -25,8 +25,8 @@ public:
     void report(FaultTable& faults, const SafetyConfig::Escalation& rule, Instant now);
 
     static constexpr std::size_t most = 20;  // bound of escalation.count
-    static constexpr std::size_t watched =
-        64;  // more than are ever listed at a time; the one that is quiet for longest makes room
+    // More than are ever listed at a time; the one that is quiet for longest makes room.
+    static constexpr std::size_t watched = 64;
 
 private:
     struct History {
