@@ -151,8 +151,7 @@ Grant Aggregate::grant_one(const Input& in, Direction direction, Ramps& ramps, I
         ceilings = ceilings + (charge ? p.max_charge : p.max_discharge);
         if (smallest == nullptr || g.power() < smallest->power()) smallest = &g;
     }
-    if (smallest == nullptr) smallest = &grant_of(*in.packs[0].verdict, direction);
-    if (n == 0 || smallest->is_zero()) blocked = blocked.value_or(smallest->by());
+    if (smallest == nullptr) smallest = &grant_of(*in.packs[0].verdict, direction);  // zero times that, and why it is nothing
 
     GrantRamp::Input step{.limit = {smallest->power() * n, smallest->by()},
         .blocked = blocked,
@@ -160,15 +159,14 @@ Grant Aggregate::grant_one(const Input& in, Direction direction, Ramps& ramps, I
     const Ceiling natural = ramps.natural.update(step, now);
 
     const OperatorState& op = in.operator_;
-    step.blocked.reset();
     step.limit = natural;
     const bool is_default = charge ? op.charge_limit_default : op.discharge_limit_default;
     step.limit.lower(charge ? op.max_charge : op.max_discharge, is_default ? Cause::config : Cause::operator_);
-    const auto volts =
-        best(in.battery.voltage.fresh(now), verdict_.pack.voltage_nominal, [](auto a, auto b) { return std::min(a, b); });
     const auto measured = in.battery.voltage.fresh(now);
-    if (const auto& most = charge ? op.max_charge_current : op.max_discharge_current)
-        step.limit.lower(measured ? volts.value_or(*measured) * *most : Power{}, Cause::operator_);
+    if (const auto& most = charge ? op.max_charge_current : op.max_discharge_current) {
+        const Voltage volts = measured.value_or(Voltage{});
+        step.limit.lower(std::min(volts, verdict_.pack.voltage_nominal.value_or(volts)) * *most, Cause::operator_);
+    }
     const Ceiling granted = ramps.commanded.update(step, now);
 
     const Power power = Power::from_milli(granted.power.down_in(1000) * 1000);

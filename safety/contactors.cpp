@@ -69,7 +69,6 @@ ContactorOutput ContactorMachine::evaluate(const ContactorInput& in, Instant now
         step(in, causes, now);
         if (state_ == before) break;
     }
-    failures_seen_ = in.close_failures;
 
     ContactorOutput out;
     out.verdict.state = shown(in);

@@ -152,3 +152,38 @@ TEST_CASE("acknowledger: a bus that is off, down or away is another matter")
         CHECK_FALSE(b.watch.doubtful());
     }
 }
+
+TEST_CASE("acknowledger: one complaint is a doubt for three seconds, to the end of them, and the first of all counts")
+{
+    // SAFE-264
+    AloneBus b;
+    b.status.counters.no_ack = 1;
+    b.step(0s);
+    CHECK(b.watch.doubtful());
+    b.step(3s);
+    CHECK(b.watch.doubtful());
+    b.step(1us);
+    CHECK_FALSE(b.watch.doubtful());
+    // A frame that came with it says that somebody is there.
+    AloneBus heard;
+    heard.status.counters.no_ack = heard.status.counters.received = 1;
+    heard.step(0s);
+    CHECK_FALSE(heard.watch.doubtful());
+}
+
+TEST_CASE("acknowledger: of the frames that went out only those after the last complaint are a sign of life")
+{
+    // SAFE-264
+    AloneBus b;
+    b.status.counters.sent = 1000;
+    b.complain(3s);
+    REQUIRE(b.watch.missing());
+    b.step(10s);
+    CHECK(b.watch.missing());
+    b.status.counters.sent = 1001;
+    b.step(1s);
+    CHECK(b.watch.missing());
+    b.status.counters.sent = 1002;
+    b.step(1s);
+    CHECK_FALSE(b.watch.missing());
+}

@@ -469,6 +469,13 @@ TEST_CASE("aggregate: what must hold of each pack that is in, what of every pack
         for (const int i : {0, 1, 2}) CHECK(with(Is::apart, member, i == 0, i == 1, i == 2));
     }
     CHECK_FALSE(with(Is::joined, &Verdict::mute_battery, true, true, true));
+    Together over{std::array{Is::joined, Is::joined}};
+    Verdict& one = over.packs[1].verdict;
+    for (const bool now : {true, false}) {
+        one.fall_silent = one.mute_inverter = one.slow_inverter = now;
+        const Verdict& v = over.step();
+        for (const bool is : {v.fall_silent, v.mute_inverter, v.slow_inverter}) CHECK(is == now);
+    }
     for (const auto member : {&Verdict::ask_against, &Verdict::override_soc}) {
         Together t{std::array{Is::joined, Is::joined, Is::apart}};
         CHECK(t.step().*member == Direction::none);
@@ -739,6 +746,17 @@ TEST_CASE(
         CHECK(t.step().discharge.power() <= measured * 10_A);
         CHECK(t.settle().discharge.power() == measured * 10_A);
     }
+    // A voltage that was not known for a moment is the end of what was granted: it rises anew.
+    Together lost{std::array{Is::joined, Is::joined}};
+    lost.operator_.max_charge_current = 10_A;
+    REQUIRE(lost.settle().charge.power() == 3850_W);
+    lost.packs[0].state.voltage.forget();
+    CHECK(lost.step().charge.is_zero());
+    CHECK(lost.aggregated.verdict().charge.by() == Cause::operator_);
+    lost.packs[0].state.voltage.set(400_V, lost.now);
+    lost.step();
+    CHECK(lost.step().charge.power() <= 200_W);
+
     Together t{std::array{Is::joined, Is::joined}};
     t.settle();
     t.operator_.max_discharge = 3_kW;  // written nowhere but in the configuration
@@ -784,6 +802,10 @@ TEST_CASE("aggregate: why nothing is granted is told by the worst reason, and a 
     Together joined{std::array{Is::joined, Is::joined_zero}};
     joined.packs[1].verdict.charge = GrantWriter::nothing(Cause::cell_voltage);
     CHECK(joined.step().charge.by() == Cause::cell_voltage);
+    // Of two alike the first is named.
+    Together alike{std::array{Is::joined, Is::joined}};
+    alike.packs[1].verdict.charge = GrantWriter::write(8_kW, 20_A, Cause::temperature);
+    CHECK(alike.settle().charge.by() == Cause::battery);
 }
 
 TEST_CASE("aggregate: each round has a number and a time of its own, and none without packs; a broken one is newer than the last")

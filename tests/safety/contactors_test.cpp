@@ -901,23 +901,58 @@ TEST_CASE("contactors: six closings an hour and twenty a day by automation, any 
         p.in.permitted = true;
         return p.until(State::cooldown, 10s) != for_ever;
     };
-    Instant start{};
+    Instant first{};
     for (int i = 0; i < 6; ++i) {
+        if (i == 0) {
+            REQUIRE(p.until(State::precharge, 60s) != for_ever);
+            first = p.now;
+        }
         REQUIRE(aborted(60s));
-        if (i == 0) start = p.now;
     }
     CHECK_FALSE(aborted(60s));
     CHECK(p.out.waiting == Waiting::cycle_limit);
     CHECK_FALSE(p.out.close_wanted);
     CHECK(p.machine.request_close(p.now));
     REQUIRE(aborted(60s));
-    // The hour passes, the day does not.
+    p.run(20s);
+    // The hour passes, to the tick, and with it each of the six; the day does not.
+    const auto not_before = [&](Instant when) {
+        p.step(when - tick - p.now);
+        CHECK(p.out.verdict.state == State::open);
+        CHECK(p.out.waiting == Waiting::cycle_limit);
+        p.step();
+        CHECK(p.out.verdict.state == State::precharge);
+    };
+    not_before(first + 3600s);
     int closings = 6;
-    while (p.now - start < 85'700s)
-        if (aborted(600s)) ++closings;
+    while (p.now - first < 85'700s) {
+        if (aborted(15s)) ++closings;
+        p.step(600s);
+    }
     CHECK(closings == 20);
+    not_before(first + 86'400s);
+}
+
+TEST_CASE("contactors: the hour in which three closings after a loss count ends to the tick")
+{
+    // SAFE-158
+    Pack p;
+    p.close();
+    Instant first{};
+    for (int i = 0; i < 4; ++i) {
+        p.in.causes = OpenCause::inverter_link;
+        REQUIRE(p.until(State::open) != for_ever);
+        p.in.causes = OpenCause::none;
+        if (i == 3) break;
+        REQUIRE(p.until(State::precharge) != for_ever);
+        if (i == 0) first = p.now;
+        p.close();
+    }
+    p.run(20s);
     CHECK(p.out.waiting == Waiting::cycle_limit);
-    CHECK(aborted(3600s));
+    p.step(first + 3600s - tick - p.now);
+    CHECK(p.out.verdict.state == State::open);
+    CHECK(p.step().verdict.state == State::precharge);
 }
 
 TEST_CASE("contactors: by hand none is made by automation, not even after a communication loss")

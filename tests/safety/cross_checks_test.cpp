@@ -1,10 +1,19 @@
+#include "safety/cross_checks.hpp"
+
 #include "tests/safety/house.hpp"
 
 #include <doctest/doctest.h>
 
 #include <array>
+#include <cstddef>
 #include <cstdint>
+#include <functional>
+#include <initializer_list>
+#include <limits>
+#include <optional>
+#include <string>
 #include <string_view>
+#include <vector>
 
 using namespace batgw;
 using batgw::test::House;
@@ -379,4 +388,445 @@ TEST_CASE("a detected cell count other than the configured one is BLOCK, and so 
     house.state.cell_gap = true;
     house.step();
     REQUIRE(house.has(FaultId::identity_mismatch, "cell_gap"));
+}
+
+namespace {
+
+// The checks alone, with what is believed of a pack handed to them, a round a second.
+struct Crossed {
+    SafetyConfig config = default_safety(Chemistry::lfp);
+    FaultTable faults;
+    BatteryState battery;
+    PackSamples samples;
+    InverterState inverter;
+    CrossChecks checks;
+    bool closed = true, has_inverter = true;
+    std::optional<Charge> capacity;
+    std::uint8_t pack_number = 1;
+    Instant now{std::chrono::hours{3} + 17us};
+
+    Crossed() { battery.cells.set_max_age(60s); }
+    void look(Duration time = 1s)
+    {
+        now += time;
+        for (std::uint32_t* n :
+            {&samples.voltage.samples, &samples.current.samples, &samples.cell_max.samples, &samples.cell_min.samples,
+                &samples.temperature_max.samples, &samples.temperature_min.samples, &samples.soc.samples})
+            ++*n;
+        checks.update({.battery = battery,
+                          .samples = samples,
+                          .inverter = has_inverter ? &inverter : nullptr,
+                          .closed = closed,
+                          .capacity = capacity},
+            {config, faults, now, pack_number});
+        faults.settle(now);
+    }
+    void cells(Voltage each, Voltage last, std::size_t count = 4)
+    {
+        CellVoltages array;
+        array.count = count;
+        for (std::size_t i = 0; i < count && i < CellVoltages::capacity; ++i) array.set(i, i + 1 == count ? last : each);
+        battery.cells.set(array, now);
+    }
+    const ActiveFault* find(std::string_view what) const
+    {
+        for (const ActiveFault& f : faults.faults())
+            if (f.detail == what) return &f;
+        return nullptr;
+    }
+    // Whole seconds until it is there; 100: never.
+    int seconds_to(std::string_view what, const std::function<void()>& each = {})
+    {
+        for (int i = 0; i < 100; ++i) {
+            if (each) each();
+            look();
+            if (find(what) != nullptr) return i;
+        }
+        return 100;
+    }
+};
+
+}  // namespace
+
+TEST_CASE("cross-checks name the pack, or the inverter, and tell both numbers where there are two")
+{
+    // SAFE-028, SAFE-280
+    Crossed c;
+    c.pack_number = 2;
+    c.samples.voltage.fresh = 110_V;
+    c.samples.current.fresh = -8_A;
+    c.samples.cell_min.fresh = c.samples.cell_max.fresh = 2600_mV;
+    c.samples.temperature_min.fresh = 21_degC;
+    c.samples.temperature_max.fresh = 20_degC;
+    c.samples.soc.fresh = 50_pct;
+    c.capacity = Charge::from_milli(1000);
+    const auto each = [&] {
+        c.cells(2600_mV, 2700_mV, 40);
+        c.inverter.voltage.set(116_V, c.now + 1s);
+        c.inverter.current.set(2_A, c.now + 1s);
+    };
+    CHECK(c.seconds_to("cell_extremes", each) == 30);
+    const auto check = [&](std::string_view what, FaultClass level, Device device, Unit unit, int value, int limit) {
+        CAPTURE(what);
+        const ActiveFault* f = c.find(what);
+        REQUIRE(f != nullptr);
+        CHECK(f->level == level);
+        CHECK(f->direction == (level == FaultClass::block ? Direction::both : Direction::none));
+        CHECK(f->device == device);
+        CHECK(f->device_number == (device == Device::battery ? 2 : 1));
+        CHECK(f->has_value == (unit != Unit::none));
+        CHECK(f->unit == unit);
+        CHECK(f->value_milli == value);
+        CHECK(f->limit_milli == limit);
+    };
+    check("cell_sum", FaultClass::block, Device::battery, Unit::volt, 5900, 3000);  // 39 * 2.6 V + 2.7 V
+    check("cell_extremes", FaultClass::warn, Device::battery, Unit::volt, 100, 50);
+    check("inverter_voltage", FaultClass::block, Device::inverter, Unit::volt, 6000, 5000);
+    check("inverter_current", FaultClass::warn, Device::inverter, Unit::ampere, 6000, 5000);
+    check("temperature_order", FaultClass::block, Device::battery, Unit::none, 0, 0);
+    check("soc_frozen", FaultClass::warn, Device::battery, Unit::none, 0, 0);
+}
+
+TEST_CASE("a finding ends a tenth inside its bound, not before")
+{
+    // SAFE-028, SAFE-042
+    for (const Voltage back : {Voltage::from_milli(104'500), Voltage::from_milli(104'501)}) {
+        Crossed c;
+        c.samples.voltage.fresh = 100_V;
+        Voltage said = 106_V;
+        const auto each = [&] { c.inverter.voltage.set(said, c.now + 1s); };
+        REQUIRE(c.seconds_to("inverter_voltage", each) == 10);
+        said = back;
+        for (int i = 0; i < 30; ++i) {
+            each();
+            c.look();
+            REQUIRE(c.find("inverter_voltage") != nullptr);
+        }
+        each();
+        c.look();
+        CHECK((c.find("inverter_voltage") == nullptr) == (back == Voltage::from_milli(104'500)));
+    }
+}
+
+TEST_CASE("each side of a comparison must be there and a measurement; what is not known finds nothing")
+{
+    // SAFE-028, SAFE-041
+    const auto voltage = [](Voltage own, std::optional<Voltage> inverter, bool closed = true) {
+        Crossed c;
+        c.closed = closed;
+        c.samples.voltage.fresh = own;
+        return c.seconds_to("inverter_voltage", [&] {
+            if (inverter) c.inverter.voltage.set(*inverter, c.now + 1s);
+        });
+    };
+    CHECK(voltage(100_V, 0_V) == 10);
+    CHECK(voltage(100_V, Voltage::from_milli(-1)) == 100);
+    CHECK(voltage(100_V, 1500_V) == 10);
+    CHECK(voltage(100_V, Voltage::from_milli(1'500'001)) == 100);
+    CHECK(voltage(100_V, std::nullopt) == 100);
+    CHECK(voltage(100_V, 0_V, false) == 100);
+    const auto current = [](std::optional<Current> own, std::optional<Current> inverter) {
+        Crossed c;
+        c.samples.current.fresh = own;
+        return c.seconds_to("inverter_current", [&] {
+            if (inverter) c.inverter.current.set(*inverter, c.now + 1s);
+        });
+    };
+    CHECK(current(0_A, 2000_A) == 30);
+    CHECK(current(0_A, -2000_A) == 30);
+    CHECK(current(0_A, Current::from_milli(2'000'001)) == 100);
+    CHECK(current(0_A, Current::from_milli(-2'000'001)) == 100);
+    CHECK(current(0_A, std::nullopt) == 100);
+    CHECK(current(std::nullopt, 10_A) == 100);
+    // The larger of both is what a share is of; which way an inverter counts is not certain.
+    CHECK(current(-30_A, 24_A) == 100);
+    CHECK(current(30_A, Current::from_milli(23'999)) == 30);
+
+    Crossed none;
+    none.has_inverter = false;
+    none.inverter.voltage.set(300_V, none.now + 50s);
+    none.samples.voltage.fresh = 100_V;
+    CHECK(none.seconds_to("inverter_voltage") == 100);
+    // Stale is not known, and one sample looked at for long is one.
+    Crossed stale;
+    stale.samples.voltage.fresh = 100_V;
+    stale.inverter.voltage.set(110_V, stale.now);
+    CHECK(stale.seconds_to("inverter_voltage") == 100);
+    Crossed once;
+    once.samples.current.fresh = 20_A;
+    once.inverter.current = Reading<Current>{for_ever};
+    once.inverter.current.set(0_A, once.now);
+    const auto same = [&] { --once.samples.current.samples; };
+    CHECK(once.seconds_to("inverter_current", same) == 100);
+    CHECK(once.seconds_to("inverter_current", [&] { same(), once.inverter.current.set(0_A, once.now); }) < 2);
+}
+
+TEST_CASE("an array of cells counts when it is complete, every cell within 0 and 5 V, and fresh")
+{
+    // SAFE-028, SAFE-025
+    const auto sum = [](Voltage each, Voltage last, std::size_t count, Voltage pack) {
+        Crossed c;
+        c.samples.voltage.fresh = pack;
+        c.samples.current.fresh = 0_A;
+        return c.seconds_to("cell_sum", [&] { c.cells(each, last, count); });
+    };
+    CHECK(sum(3_V, 3_V, 4, 20_V) == 30);
+    CHECK(sum(3_V, 5_V, 4, 20_V) == 30);
+    CHECK(sum(3_V, Voltage::from_milli(5001), 4, 20_V) == 100);
+    CHECK(sum(3_V, 0_V, 4, 20_V) == 30);
+    CHECK(sum(3_V, Voltage::from_milli(-1), 4, 20_V) == 100);
+    CHECK(sum(3_V, 3_V, 0, 20_V) == 100);
+    CHECK(sum(3_V, 3_V, CellVoltages::capacity, 20_V) == 30);
+    CHECK(sum(3_V, 3_V, CellVoltages::capacity + 1, 20_V) == 100);
+
+    Crossed gap;
+    gap.samples.voltage.fresh = 20_V;
+    gap.samples.current.fresh = 0_A;
+    const auto incomplete = [&] {
+        CellVoltages array;
+        array.count = 3;
+        for (const std::size_t i : {0U, 2U}) array.set(i, 3_V);
+        gap.battery.cells.set(array, gap.now);
+    };
+    CHECK(gap.seconds_to("cell_sum", incomplete) == 100);
+    CHECK(gap.seconds_to("cell_sum", [&] { gap.cells(3_V, 3_V); }) == 30);
+
+    // Of one that is too old nothing is compared; of the pack voltage one sample is enough beside new arrays.
+    Crossed old;
+    old.samples.voltage.fresh = 20_V;
+    old.samples.current.fresh = 0_A;
+    old.cells(3_V, 3_V);
+    old.now += 61s;
+    CHECK(old.seconds_to("cell_sum") == 100);
+    // Beside a current nothing is compared either, whichever way it flows.
+    for (const std::optional<Current> flowing : {std::optional{10_A}, std::optional{-10_A}, std::optional<Current>{}}) {
+        Crossed c;
+        c.samples.voltage.fresh = 20_V;
+        c.samples.current.fresh = flowing;
+        CHECK(c.seconds_to("cell_sum", [&] { c.cells(3_V, 3_V); }) == 100);
+    }
+    Crossed dark;
+    dark.samples.current.fresh = 0_A;
+    CHECK(dark.seconds_to("cell_sum", [&] { dark.cells(3_V, 3_V); }) == 100);
+}
+
+TEST_CASE("the order of cells and of temperatures is judged where both ends are known")
+{
+    // SAFE-028
+    const auto cells = [](std::optional<Voltage> low, std::optional<Voltage> high) {
+        Crossed c;
+        c.samples.cell_min.fresh = low;
+        c.samples.cell_max.fresh = high;
+        return c.seconds_to("cell_order");
+    };
+    CHECK(cells(3301_mV, 3300_mV) == 10);
+    CHECK(cells(3300_mV, 3300_mV) == 100);
+    CHECK(cells(3301_mV, std::nullopt) == 100);
+    CHECK(cells(std::nullopt, 3300_mV) == 100);
+    const auto temperatures = [](std::optional<Temperature> cold, std::optional<Temperature> hot) {
+        Crossed c;
+        c.samples.temperature_min.fresh = cold;
+        c.samples.temperature_max.fresh = hot;
+        return c.seconds_to("temperature_order");
+    };
+    CHECK(temperatures(21_degC, 20_degC) == 10);
+    CHECK(temperatures(20_degC, 20_degC) == 100);
+    CHECK(temperatures(21_degC, std::nullopt) == 100);
+    CHECK(temperatures(std::nullopt, 20_degC) == 100);
+    // Each of both ends may bring the new sample.
+    for (const bool low : {false, true}) {
+        Crossed c;
+        c.samples.cell_min.fresh = 3301_mV;
+        c.samples.cell_max.fresh = 3300_mV;
+        c.samples.temperature_min.fresh = 21_degC;
+        c.samples.temperature_max.fresh = 20_degC;
+        const auto one_sided = [&] {
+            --(low ? c.samples.cell_max : c.samples.cell_min).samples;
+            --(low ? c.samples.temperature_max : c.samples.temperature_min).samples;
+        };
+        CHECK(c.seconds_to("cell_order", one_sided) == 10);
+        CHECK(c.find("temperature_order") != nullptr);
+    }
+    // Without one end the extremes are compared with nothing.
+    for (const bool low : {false, true}) {
+        Crossed c;
+        (low ? c.samples.cell_min : c.samples.cell_max).fresh = 3_V;
+        CHECK(c.seconds_to("cell_extremes", [&] { c.cells(4_V, 4_V); }) == 100);
+    }
+    Crossed both;
+    both.samples.cell_min.fresh = both.samples.cell_max.fresh = 3_V;
+    CHECK(both.seconds_to("cell_extremes", [&] { both.cells(3_V, Voltage::from_milli(3051)); }) == 30);
+}
+
+TEST_CASE("a charge that went through is counted from the last move of the state of charge, in the middle of it")
+{
+    // SAFE-028: of 100 Ah 5 Ah, which is 100 A for three minutes.
+    const auto seconds = [](Percent soc, Current current, std::optional<Charge> capacity,
+                             const std::function<void(Crossed&, int)>& each = {}) {
+        Crossed c;
+        c.samples.soc.fresh = soc;
+        c.samples.current.fresh = current;
+        c.capacity = capacity;
+        for (int i = 0; i < 600; ++i) {
+            if (each) each(c, i);
+            c.look();
+            if (c.find("soc_frozen") != nullptr) return i;
+        }
+        return 600;
+    };
+    const Charge capacity = Charge::from_milli(100'000);
+    CHECK(seconds(50_pct, 100_A, capacity) == 181);  // more than 180 s of it
+    CHECK(seconds(50_pct, -100_A, capacity) == 181);
+    CHECK(seconds(Percent::from_milli(1001), -100_A, capacity) == 181);
+    CHECK(seconds(1_pct, -100_A, capacity) == 600);
+    CHECK(seconds(Percent::from_milli(98'999), 100_A, capacity) == 181);
+    CHECK(seconds(99_pct, 100_A, capacity) == 600);
+    CHECK(seconds(50_pct, 100_A, std::nullopt) == 600);
+    CHECK(seconds(50_pct, 100_A, Charge{}) == 600);
+    // It moved after a minute; once more, and the count begins there.
+    CHECK(seconds(50_pct, 100_A, capacity, [](Crossed& c, int i) {
+        if (i == 60) c.samples.soc.fresh = 51_pct;
+    }) == 240);
+    // While the current is not known nothing is counted, and not for the gap either.
+    CHECK(seconds(50_pct, 100_A, capacity, [](Crossed& c, int i) {
+        c.samples.current.fresh = i >= 60 && i < 120 ? std::nullopt : std::optional{100_A};
+    }) == 242);
+    // Nor is it judged while the state of charge is not known.
+    CHECK(seconds(50_pct, 100_A, capacity,
+              [](Crossed& c, int i) { c.samples.soc.fresh = i < 300 ? std::nullopt : std::optional{50_pct}; }) == 480);
+    // What went in goes out: it ends where it began, and neither way overflows.
+    CHECK(seconds(50_pct, 100_A, capacity,
+              [](Crossed& c, int i) { c.samples.current.fresh = i / 100 % 2 == 0 ? 100_A : -100_A; }) == 600);
+    Crossed long_away;
+    long_away.samples.soc.fresh = 50_pct;
+    long_away.samples.current.fresh = Current::from_milli(std::numeric_limits<std::int64_t>::max());
+    long_away.capacity = capacity;
+    for (int i = 0; i < 3; ++i) long_away.look(24h);
+    CHECK(long_away.find("soc_frozen") != nullptr);
+}
+
+TEST_CASE("identity: a detected count, before a configured one, is what changes, with both numbers; each change by itself")
+{
+    // SAFE-116, SAFE-280
+    FaultTable faults;
+    SafetyConfig config;
+    IdentityWatch watch;
+    BatteryState battery;
+    PackFacts told{.cells = 16};
+    Instant now{std::chrono::hours{3}};
+    bool in_use = true;
+    std::optional<unsigned> configured = 16;
+    const auto look = [&] {
+        now += 1s;
+        battery.cell_voltage_max.set(3300_mV, now);
+        watch.update(battery, told, configured, in_use, {config, faults, now, 3});
+        faults.settle(now);
+        return faults.faults().size();
+    };
+    const auto at = [&](std::size_t i) { return faults.faults()[i]; };
+    CHECK(look() == 0);
+    told.cells = 15;  // as the driver concludes it
+    CHECK(look() == 0);
+    CHECK(look() == 1);
+    CHECK(at(0).id == FaultId::identity_changed);
+    CHECK(at(0).detail.empty());
+    CHECK(at(0).device_number == 3);
+    CHECK(at(0).direction == Direction::both);
+    CHECK(at(0).unit == Unit::count);
+    CHECK(at(0).value_milli == 15'000);
+    CHECK(at(0).limit_milli == 16'000);
+    told.cells.reset();  // for good, whether known or not
+    CHECK(look() == 1);
+    CHECK(at(0).value_milli == 0);
+
+    // Detected, it is held against the configured one, at once and with its own samples of single cells.
+    watch = IdentityWatch{};
+    faults = FaultTable{};
+    told.cells = 16;
+    battery.cell_count = 14;
+    CHECK(look() == 1);
+    CHECK(at(0).id == FaultId::identity_mismatch);
+    CHECK(at(0).detail == "cells");
+    CHECK(at(0).value_milli == 14'000);
+    CHECK(at(0).limit_milli == 16'000);
+    CHECK(at(0).device_number == 3);
+    configured.reset();  // keeps what is there, as nobody knows better
+    CHECK(look() == 1);
+    watch = IdentityWatch{};
+    faults = FaultTable{};
+    battery.cell_gap = true;
+    CHECK(look() == 1);
+    CHECK(at(0).detail == "cell_gap");
+    CHECK(at(0).device_number == 3);
+
+    // Single cells, where there are any, say when there is something new.
+    watch = IdentityWatch{};
+    faults = FaultTable{};
+    battery.cell_gap = false;
+    battery.cells.set(CellVoltages{}, now);
+    CHECK(look() == 0);
+    battery.cell_count = 15;
+    for (int i = 0; i < 5; ++i) CHECK(look() == 0);
+    battery.cells.set(CellVoltages{}, now);
+    CHECK(look() == 1);
+    CHECK(at(0).value_milli == 15'000);
+    CHECK(at(0).limit_milli == 14'000);
+}
+
+TEST_CASE("identity: capacity and window are watched from when they are known together with the cells, a tower by its serials")
+{
+    // SAFE-116
+    struct Watched {
+        FaultTable faults;
+        SafetyConfig config;
+        IdentityWatch watch;
+        BatteryState battery;
+        PackFacts told{.cells = 16, .energy_rated = 10_kWh, .voltage_max = 58_V, .voltage_min = 44_V};
+        Instant now{std::chrono::hours{3}};
+        std::vector<std::string> look(bool in_use = true, int rounds = 2)
+        {
+            for (int i = 0; i < rounds; ++i) {
+                now += 1s;
+                battery.cell_voltage_max.set(3300_mV, now);
+                watch.update(battery, told, std::nullopt, in_use, {config, faults, now, 1});
+                faults.settle(now);
+            }
+            std::vector<std::string> found;
+            for (const ActiveFault& f : faults.faults()) found.emplace_back(f.detail.view());
+            return found;
+        }
+    };
+    using Found = std::vector<std::string>;
+    Watched guess;
+    guess.told.cells.reset();
+    CHECK(guess.look().empty());
+    guess.told.energy_rated = 12_kWh;
+    guess.told.voltage_max = 57_V;
+    guess.told.voltage_min = 45_V;
+    CHECK(guess.look().empty());
+    guess.told.cells = 16;
+    CHECK(guess.look().empty());
+    guess.told.voltage_min = 44_V;
+    CHECK(guess.look() == Found{"window"});
+    guess.told.voltage_max = 58_V;  // both ends are one finding
+    CHECK(guess.look() == Found{"window"});
+    guess.told.energy_rated = 10_kWh;
+    CHECK(guess.look() == Found{"window", "capacity"});
+
+    Watched tower;
+    Module m;
+    m.address = 16;
+    m.serial.assign("A");
+    tower.battery.modules.push_back(m);
+    CHECK(tower.look().empty());
+    tower.told.energy_rated = 5_kWh;  // a module less
+    CHECK(tower.look().empty());
+    tower.battery.modules[0].serial.assign("B");
+    CHECK(tower.look(false).empty());  // exchanged while nothing was connected
+    CHECK(tower.look().empty());
+    tower.battery.modules[0].serial.assign("C");
+    CHECK(tower.look(true, 1).empty());
+    CHECK(tower.look(true, 1) == Found{"module"});
+    tower.battery.modules[0].serial.assign("B");
+    CHECK(tower.look(true, 50) == Found{"module"});
 }
