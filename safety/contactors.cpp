@@ -63,12 +63,8 @@ ContactorOutput ContactorMachine::evaluate(const ContactorInput& in, Instant now
     guard_ = guard(in, causes, state_ == ContactorState::precharge, now);
     guards_held_.update(guard_ == Waiting::nothing, now);
     update_requests(now);
-    // One input may mean several steps: found closed at start with a reason to open.
-    for (int steps = 0; steps < 4; ++steps) {
-        const ContactorState before = state_;
-        step(in, causes, now);
-        if (state_ == before) break;
-    }
+    // One input may mean several steps: found closed at start, with a reason to open, in a hurry.
+    for (int steps = 0; steps < 3; ++steps) step(in, causes, now);
 
     ContactorOutput out;
     out.verdict.state = shown(in);

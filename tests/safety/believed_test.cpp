@@ -1,4 +1,6 @@
 // Values that jump faster than physics.
+#include "safety/believed.hpp"
+
 #include "tests/safety/house.hpp"
 
 #include <doctest/doctest.h>
@@ -259,4 +261,23 @@ TEST_CASE("a spread of cells: a suspect value reduces the limits, and no fault b
     REQUIRE(wide.has(FaultId::cell_dev, FaultClass::block));
     wide.run(2s);
     REQUIRE_FALSE(wide.has(FaultId::cell_dev, FaultClass::block));
+}
+
+TEST_CASE("what is believed is counted from the first sample there ever was")
+{
+    // SAFE-026
+    Believed<Voltage> cell;
+    CHECK(cell.samples() == 0);
+    CHECK_FALSE(cell.value());
+    Reading<Voltage> reading{5s};
+    constexpr Believed<Voltage>::Rule rule{.most = 500_mV};
+    cell.look(reading, rule);
+    CHECK(cell.samples() == 0);
+    reading.set(3300_mV, Instant{10s});
+    for (int i = 0; i < 2; ++i) {
+        cell.look(reading, rule);
+        CHECK(cell.samples() == 1);
+        CHECK(cell.value() == 3300_mV);
+        CHECK(cell.at() == Instant{10s});
+    }
 }

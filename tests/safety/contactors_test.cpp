@@ -300,6 +300,33 @@ TEST_CASE("contactors: a request is dropped when a guard fails for more than 60 
     }
 }
 
+TEST_CASE("contactors: a request that follows one that was dropped has its own 60 s")
+{
+    // SAFE-142
+    SafetyConfig::Contactors c = pack_config();
+    c.close_automatically = false;
+    Pack p{c};
+    p.in.inverter_present = false;
+    p.run(1s);
+    REQUIRE(p.machine.request_close(p.now));
+    while (p.machine.request_pending()) p.step();
+    REQUIRE(p.machine.request_close(p.now));
+    p.run(60s);
+    CHECK(p.machine.request_pending());
+    p.run(200ms);
+    CHECK_FALSE(p.machine.request_pending());
+}
+
+TEST_CASE("contactors: found closed, with a reason to open and in a hurry, they are ordered open with the first look")
+{
+    // SAFE-161, SAFE-217
+    Pack p;
+    p.in.phase = Phase::closed;
+    p.in.feedback = Feedback::closed;
+    p.in.stop = p.in.hurry = true;
+    CHECK(p.step().verdict.order == Ask::open);
+}
+
 TEST_CASE("contactors: a failed closing cools down, the second within ten minutes locks out with PRECHARGE_FAILED")
 {
     // SAFE-146
@@ -431,6 +458,7 @@ TEST_CASE("contactors: opening waits until the current is low, with samples take
     CHECK(p.until(Ask::open) == 300ms);
     CHECK(p.out.verdict.state == State::open_verify);
     CHECK(p.out.verdict.opened_under_load == 1);  // SAFE-154: above 2 A all the same
+    CHECK(p.out.verdict.load == Current::from_milli(-2500));
     CHECK(p.until(State::open, 10s) != for_ever);
     CHECK(p.out.is_open);
     CHECK_FALSE(p.out.opening);
@@ -1070,9 +1098,29 @@ TEST_CASE("contactors: an earlier opening's low current says nothing about a sto
     REQUIRE(p.until(State::open) != for_ever);
     p.in.causes = OpenCause::none;
     p.close();
-    p.in.current.reset();
-    p.in.stop = true;
-    CHECK_FALSE(p.step().stop_done);
+    for (const auto current : {std::optional{0_A}, std::optional<Current>{}}) {
+        Pack stopped = p;
+        stopped.in.current = current;
+        stopped.in.stop = true;
+        CHECK_FALSE(stopped.step().stop_done);
+    }
+}
+
+TEST_CASE("contactors: a stop that comes while they open does not make the opening wait for a low current anew")
+{
+    // SAFE-153, SAFE-217
+    const auto takes = [](bool stop) {
+        Pack p;
+        p.close();
+        p.in.causes = OpenCause::operator_;
+        p.step();
+        const Instant began = p.now;
+        p.run(5200ms);
+        p.in.stop = stop;
+        p.until(Ask::open);
+        return p.now - began;
+    };
+    CHECK(takes(true) == takes(false));
 }
 
 TEST_CASE("contactors: a stop with nothing to open is done at once; what is not known is said")

@@ -136,3 +136,39 @@ TEST_CASE("trusting a battery's own limits moves the zero points of its temperat
     REQUIRE(fraction_outside_zero(open, -1) == 0_pct);
     REQUIRE(fraction_outside_zero(open, 10'001) == 0_pct);
 }
+
+TEST_CASE("the ends of a curve are zero only where it says so: half a percent is something")
+{
+    // SAFE-072
+    const Curve nearly = make_curve({{-40'000, 5}, {10'000, 1000}, {70'000, 5}});
+    REQUIRE(low_zero(nearly) == -40'000);
+    REQUIRE(high_zero(nearly) == 70'000);
+    const Curve kept = stretched(nearly, coldest, hottest);
+    REQUIRE(kept[0].x_milli == -40'000);
+    REQUIRE(kept[2].x_milli == 70'000);
+    const Curve inside = stretched(make_curve({{0, 5}, {10'000, 1000}, {50'000, 5}}), coldest, hottest);
+    REQUIRE(inside[0].x_milli == 0);
+    REQUIRE(inside[2].x_milli == 50'000);
+    // Zero points beyond the hard bounds stay where they are.
+    const Curve wide = stretched(make_curve({{-40'000, 0}, {10'000, 1000}, {90'000, 0}}), coldest, hottest);
+    REQUIRE(wide[0].x_milli == -40'000);
+    REQUIRE(wide[2].x_milli == 90'000);
+    // From outside the last that is zero, and the first that is something ends the search.
+    const Curve twice = make_curve({{0, 0}, {10, 0}, {20, 5}, {30, 0}, {40, 0}});
+    REQUIRE(low_zero(twice) == 10);
+    REQUIRE(high_zero(twice) == 30);
+    const Curve nothing = make_curve({{0, 0}, {10, 0}});
+    REQUIRE(low_zero(nothing) == 10);
+    REQUIRE(high_zero(nothing) == 0);
+}
+
+TEST_CASE("between two points that need no curve the ends are held")
+{
+    const CurvePoint low{10, 20_pct}, high{20, 80_pct};
+    REQUIRE(fraction_between(low, high, 9) == 20_pct);
+    REQUIRE(fraction_between(low, high, 10) == 20_pct);
+    REQUIRE(fraction_between(low, high, 15) == 50_pct);
+    REQUIRE(fraction_between(low, high, 20) == 80_pct);
+    REQUIRE(fraction_between(low, high, 21) == 80_pct);
+    REQUIRE(fraction_between({10, 80_pct}, {20, 80_pct}, 15) == 80_pct);
+}

@@ -179,3 +179,83 @@ TEST_CASE("more faults than can be watched: the one that is quiet for longest is
     CHECK(b.find("BMS_FAULT_REPEAT:busy") != nullptr);
     CHECK(b.find("BMS_FAULT_REPEAT:old") == nullptr);
 }
+
+TEST_CASE("what came too often is told of the device it came of, with how often, and is no fault of a single cell any more")
+{
+    // SAFE-043, SAFE-280
+    Bench b;
+    ActiveFault f = condition(FaultId::temp_hot, FaultClass::block, Direction::charge, Device::battery);
+    f.device_number = 2;
+    f.number = 7;
+    const auto five_times = [&] {
+        for (int i = 0; i < 5; ++i) {
+            b.round(&f);
+            b.round();
+        }
+    };
+    five_times();
+    const ActiveFault* trip = b.find("TEMP_HOT_REPEAT");
+    REQUIRE(trip != nullptr);
+    CHECK(trip->device_number == 2);
+    CHECK(trip->number == 0);
+    CHECK(trip->direction == Direction::both);
+    CHECK(trip->repeated);
+    // A device, or a number, of its own is a fault of its own.
+    Bench apart;
+    b = apart;
+    for (int i = 0; i < 5; ++i) {
+        f.device = i % 2 == 0 ? Device::battery : Device::inverter;
+        f.device_number = static_cast<std::uint8_t>(1 + i % 3);
+        b.round(&f);
+        b.round();
+    }
+    CHECK_FALSE(b.table.any_latched());
+    // More often than it takes is told as it is, while it only warns.
+    Bench warned;
+    for (int i = 0; i < 7; ++i) warned.once(FaultId::soc_low, 10s);
+    warned.round();
+    const ActiveFault* warning = warned.find("SOC_LOW_REPEAT");
+    REQUIRE(warning != nullptr);
+    CHECK(warning->value_milli == 7000);
+    CHECK(warning->limit_milli == 5000);
+    CHECK(warning->direction == Direction::none);
+}
+
+TEST_CASE("a reduction that becomes a BLOCK counts as one, and a BLOCK that becomes a TRIP or a reduction does not")
+{
+    // SAFE-043
+    const auto counted = [](FaultClass first, FaultClass second) {
+        Bench b;
+        for (int i = 0; i < 5; ++i) {
+            ActiveFault f = condition(FaultId::cell_dev, first, Direction::both, Device::battery);
+            b.round(&f);
+            f.level = second;
+            b.round(&f);
+            b.table.reset(f);
+            b.round();
+        }
+        b.round();
+        return b.find("CELL_DEV_REPEAT") != nullptr;
+    };
+    CHECK(counted(FaultClass::derate, FaultClass::block));
+    CHECK(counted(FaultClass::block, FaultClass::block));
+    CHECK_FALSE(counted(FaultClass::derate, FaultClass::trip));
+    CHECK_FALSE(counted(FaultClass::warn, FaultClass::derate));
+}
+
+TEST_CASE("an hour is an hour: the first of five counts to its end")
+{
+    // SAFE-043
+    for (const bool within : {true, false}) {
+        Bench b;
+        const ActiveFault f = condition(FaultId::temp_hot, FaultClass::block, Direction::charge, Device::battery);
+        b.round(&f);
+        const Instant first = b.now;
+        b.round();
+        for (int i = 0; i < 3; ++i) b.once(FaultId::temp_hot, 10s);
+        b.now = first + 3600s - (within ? 1s : 1s - 1us);
+        b.round(&f);
+        b.round();
+        CHECK((b.find("TEMP_HOT_REPEAT") != nullptr) == within);
+    }
+}

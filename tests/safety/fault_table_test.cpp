@@ -6,7 +6,9 @@
 
 #include <algorithm>
 #include <array>
+#include <cstdint>
 #include <initializer_list>
+#include <limits>
 #include <optional>
 #include <string>
 
@@ -484,4 +486,144 @@ TEST_CASE("what blocks is told by its worst, and of several as bad by the one th
     REQUIRE(round(t0 + 2s, {empty, high, hot}) == FaultId::temp_hot);
     REQUIRE(round(t0 + 3s, {empty, high, hot, crit}) == FaultId::cell_high_crit);
     REQUIRE(table.blocking(Direction::discharge)->id == FaultId::cell_high_crit);
+}
+
+TEST_CASE("a milder report beside a worse one of the same round adds nothing to it, whichever comes first")
+{
+    // SAFE-040
+    for (const bool milder_first : {false, true}) {
+        FaultTable table;
+        const ActiveFault worse = fault(FaultId::cell_dev, FaultClass::block, Direction::charge);
+        const ActiveFault milder = fault(FaultId::cell_dev, FaultClass::derate, Direction::discharge);
+        if (milder_first) table.report(milder, 60s, true);
+        table.report(worse, 5s);
+        if (!milder_first) table.report(milder, 60s, true);
+        table.settle(t0);
+        CHECK(table.effect().blocked == Direction::charge);
+        CHECK(table.faults()[0].direction == Direction::charge);
+        table.settle(t0 + 1s);
+        table.settle(t0 + 6s);
+        CHECK(table.faults().empty());
+    }
+}
+
+TEST_CASE("of two that report one fault as bad the directions add up, and it is soft only where both are")
+{
+    // SAFE-040
+    for (const bool first : {false, true})
+        for (const bool second : {false, true}) {
+            FaultTable table;
+            table.report(fault(FaultId::sig_stale, FaultClass::block, Direction::charge), 0s, first);
+            table.report(fault(FaultId::sig_stale, FaultClass::block, Direction::discharge), 0s, second);
+            CHECK(table.preview(t0).blocks_all() == !(first && second));
+            table.settle(t0);
+            CHECK(table.effect().blocks_all() == !(first && second));
+            CHECK(table.faults()[0].direction == Direction::both);
+        }
+}
+
+TEST_CASE("only what is latched counts how often its cause came, when it was last there, and whether it may be reset")
+{
+    // SAFE-045
+    FaultTable table;
+    table.reset_after(10s);
+    const ActiveFault high = fault(FaultId::cell_high, FaultClass::block, Direction::charge);
+    for (int i = 0; i < 3; ++i) {
+        table.report(high, 100s);
+        table.settle(t0 + i * 1s);
+    }
+    for (int i = 3; i < 50; ++i) table.settle(t0 + i * 1s);
+    REQUIRE(table.faults().size() == 1);
+    CHECK(table.faults()[0].count == 0);
+    CHECK(table.faults()[0].last == Instant{});
+    CHECK_FALSE(table.faults()[0].resettable);
+    CHECK_FALSE(table.reset(high));
+
+    FaultTable latched;
+    latched.reset_after(10s);
+    const ActiveFault crit = fault(FaultId::cell_high_crit, FaultClass::trip);
+    latched.report(crit);
+    latched.settle(t0);
+    latched.report(crit);
+    latched.settle(t0 + 1s);
+    CHECK(latched.faults()[0].count == 1);
+    CHECK(latched.faults()[0].last == t0 + 1s);
+    latched.settle(t0 + 2s);
+    CHECK(latched.faults()[0].last == t0 + 1s);
+    latched.settle(t0 + 12s - 1us);
+    CHECK_FALSE(latched.faults()[0].resettable);
+    latched.settle(t0 + 12s);
+    CHECK(latched.faults()[0].resettable);
+    latched.report(crit);
+    latched.settle(t0 + 13s);
+    CHECK(latched.faults()[0].count == 2);
+    CHECK_FALSE(latched.faults()[0].resettable);
+}
+
+TEST_CASE("how often the cause of a latch came is counted as far as the number goes")
+{
+    FaultTable table;
+    ActiveFault crit = fault(FaultId::cell_high_crit, FaultClass::trip);
+    crit.count = std::numeric_limits<std::uint16_t>::max() - 1;
+    table.restore(crit);
+    for (int i = 0; i < 4; ++i) {
+        table.report(crit);
+        table.settle(t0 + i * 2s);
+        table.settle(t0 + i * 2s + 1s);
+    }
+    CHECK(table.faults()[0].count == std::numeric_limits<std::uint16_t>::max());
+}
+
+TEST_CASE("the faults of a numbered battery are its own, whoever reports them, and those of others keep their number")
+{
+    // SAFE-280
+    FaultTable table;
+    table.report(fault(FaultId::temp_hot, FaultClass::warn));
+    table.settle(t0);
+    CHECK(table.faults()[0].device_number == 1);
+    table = FaultTable{};
+    table.number_battery(3);
+    ActiveFault other = fault(FaultId::bus_off, FaultClass::warn);
+    other.device = Device::inverter;
+    table.report(fault(FaultId::temp_hot, FaultClass::warn));
+    table.report(other);
+    table.settle(t0);
+    CHECK(listed(table, FaultId::temp_hot)->device_number == 3);
+    CHECK(listed(table, FaultId::bus_off)->device_number == 1);
+}
+
+TEST_CASE("reports after a round open the next, whose changes are its own")
+{
+    FaultTable table;
+    table.report(fault(FaultId::temp_hot, FaultClass::warn));
+    table.settle(t0);
+    REQUIRE(table.changes().size() == 1);
+    CHECK(table.changes()[0].before == FaultClass::none);
+    table.report(fault(FaultId::temp_hot, FaultClass::warn));
+    CHECK(table.changes().empty());
+    table.settle(t0 + 1s);
+    CHECK(table.changes().empty());
+}
+
+TEST_CASE("the hold of a fault that has become milder is that of what it is now")
+{
+    // SAFE-042
+    FaultTable table;
+    table.report(fault(FaultId::cell_dev, FaultClass::block, Direction::both), 10s);
+    table.settle(t0);
+    table.report(fault(FaultId::cell_dev, FaultClass::warn), 3s);
+    table.settle(t0 + 1s);  // milder since now
+    CHECK(table.effect().blocks_all());
+    table.report(fault(FaultId::cell_dev, FaultClass::warn), 3s);
+    table.settle(t0 + 11s - 1us);
+    CHECK(table.effect().blocks_all());
+    table.report(fault(FaultId::cell_dev, FaultClass::warn), 3s);
+    table.settle(t0 + 11s);
+    CHECK(table.effect().worst == FaultClass::warn);
+    CHECK(table.changes()[0].what == FaultTable::Change::What::level);
+    table.settle(t0 + 12s);
+    table.settle(t0 + 15s - 1us);
+    CHECK(table.faults().size() == 1);
+    table.settle(t0 + 15s);
+    CHECK(table.faults().empty());
 }

@@ -1,7 +1,12 @@
 // Readings that stand still while others move.
+#include "safety/frozen.hpp"
+
 #include "tests/safety/house.hpp"
 
 #include <doctest/doctest.h>
+
+#include <optional>
+#include <string_view>
 
 using namespace batgw;
 using batgw::test::House;
@@ -203,4 +208,244 @@ TEST_CASE("a house at rest for a night, and a pack that relaxes without current,
     house.run(std::chrono::hours{1}, 1s);
     REQUIRE(house.times_set(FaultId::sig_frozen) == 0);
     REQUIRE(house.charge() == 10_kW);
+}
+
+namespace {
+
+// The watch alone, a look a second.
+struct StillPack {
+    SafetyConfig config;
+    FaultTable faults;
+    PackSamples samples;
+    InverterState inverter;
+    FrozenWatch watch;
+    bool closed = true, has_inverter = true;
+    std::optional<Current> rated = 100_A;
+    PackVoltageLimits::Window window{.max = 420_V, .min = 350_V};
+    std::optional<unsigned> cells = 100;
+    Instant now{std::chrono::hours{3} + 5us};
+    std::optional<Voltage> inverter_volts;
+    std::optional<Current> inverter_amperes;
+
+    StillPack()
+    {
+        samples.voltage.fresh = 400_V;
+        samples.current.fresh = 7_A;
+    }
+    void look(Duration time = 1s)
+    {
+        now += time;
+        if (inverter_volts) inverter.voltage.set(*inverter_volts, now);
+        if (inverter_amperes) inverter.current.set(*inverter_amperes, now);
+        watch.update({.samples = samples,
+                         .inverter = has_inverter ? &inverter : nullptr,
+                         .closed = closed,
+                         .rated = rated,
+                         .window = window,
+                         .cells = cells},
+            {config, faults, now, 2});
+        faults.settle(now);
+    }
+    void run(int seconds)
+    {
+        for (int i = 0; i < seconds; ++i) look();
+    }
+    const ActiveFault* find(std::string_view what) const
+    {
+        for (const ActiveFault& f : faults.faults())
+            if (f.detail == what) return &f;
+        return nullptr;
+    }
+    // Of a voltage that stands still while the inverter's goes from one value to another.
+    bool by_volts(Voltage from, Voltage to)
+    {
+        inverter_volts = from;
+        run(20);
+        inverter_volts = to;
+        run(200);
+        return find("voltage") != nullptr;
+    }
+    bool by_amperes(Current from, Current to)
+    {
+        inverter_amperes = from;
+        run(20);
+        inverter_amperes = to;
+        run(200);
+        return find("current") != nullptr;
+    }
+};
+
+}  // namespace
+
+TEST_CASE("a frozen reading is told with its name and its pack, a warning first")
+{
+    // SAFE-027, SAFE-280
+    StillPack p;
+    REQUIRE(p.by_volts(400_V, 390_V));
+    const ActiveFault* f = p.find("voltage");
+    CHECK(f->id == FaultId::sig_frozen);
+    CHECK(f->level == FaultClass::warn);
+    CHECK(f->direction == Direction::none);
+    CHECK(f->device == Device::battery);
+    CHECK(f->device_number == 2);
+    CHECK_FALSE(p.watch.current_frozen());
+    p.run(100);
+    CHECK(p.find("voltage")->level == FaultClass::block);
+    CHECK(p.find("voltage")->direction == Direction::both);
+    StillPack q;
+    REQUIRE(q.by_amperes(7_A, 13_A));
+    CHECK(q.watch.current_frozen());
+}
+
+TEST_CASE("a witness's voltage counts from three quarters of the window's low end to five quarters of its high one")
+{
+    // SAFE-027: 262.5 V and 525 V
+    CHECK(StillPack{}.by_volts(400_V, Voltage::from_milli(262'500)));
+    CHECK_FALSE(StillPack{}.by_volts(400_V, Voltage::from_milli(262'499)));
+    CHECK(StillPack{}.by_volts(400_V, 525_V));
+    CHECK_FALSE(StillPack{}.by_volts(400_V, Voltage::from_milli(525'001)));
+    for (const bool low : {false, true}) {
+        StillPack p;
+        (low ? p.window.min : p.window.max).reset();
+        CHECK_FALSE(p.by_volts(400_V, 390_V));
+    }
+}
+
+TEST_CASE("what a witness moved must be more than a twentieth of the range, and more than 2 V or 2 A in any case")
+{
+    // SAFE-027
+    CHECK(StillPack{}.by_volts(400_V, Voltage::from_milli(396'499)));
+    CHECK_FALSE(StillPack{}.by_volts(400_V, Voltage::from_milli(396'500)));
+    StillPack narrow;  // 5 % are one volt
+    narrow.window = {.max = 410_V, .min = 390_V};
+    CHECK(narrow.by_volts(400_V, Voltage::from_milli(402'001)));
+    StillPack just;
+    just.window = {.max = 410_V, .min = 390_V};
+    CHECK_FALSE(just.by_volts(400_V, 402_V));
+    CHECK(StillPack{}.by_amperes(7_A, Current::from_milli(12'001)));
+    CHECK_FALSE(StillPack{}.by_amperes(7_A, 12_A));
+    StillPack small;
+    small.rated = 20_A;
+    CHECK(small.by_amperes(7_A, Current::from_milli(4999)));
+    StillPack as_small;
+    as_small.rated = 20_A;
+    CHECK_FALSE(as_small.by_amperes(7_A, 5_A));
+    StillPack unknown;
+    unknown.rated.reset();
+    CHECK_FALSE(unknown.by_amperes(7_A, 90_A));
+}
+
+TEST_CASE("how far a witness went is from its lowest to its highest, in whichever order")
+{
+    // SAFE-027
+    for (const int sign : {1, -1}) {
+        StillPack p;
+        p.inverter_amperes = 7_A;
+        p.run(20);
+        p.inverter_amperes = Current::from_milli(7000 + sign * 3000);
+        p.run(5);
+        p.inverter_amperes = Current::from_milli(7000 - sign * 2001);
+        p.run(5);
+        p.inverter_amperes = 7_A;
+        p.run(150);
+        CHECK(p.find("current") != nullptr);
+    }
+}
+
+TEST_CASE("all cells that move are a witness of the voltage, as many as there are known to be")
+{
+    // SAFE-027: 3.5 V of 100 cells
+    const auto by_cells = [](std::optional<unsigned> cells, Voltage low, Voltage high) {
+        StillPack p;
+        p.has_inverter = false;
+        p.cells = cells;
+        p.samples.cell_min.fresh = 3300_mV;
+        p.samples.cell_max.fresh = 3310_mV;
+        p.run(20);
+        p.samples.cell_min.fresh = 3300_mV + low;
+        p.samples.cell_max.fresh = 3310_mV + high;
+        p.run(200);
+        return p.find("voltage") != nullptr;
+    };
+    CHECK(by_cells(100, 36_mV, 36_mV));
+    CHECK(by_cells(100, -36_mV, -36_mV));
+    CHECK_FALSE(by_cells(100, 35_mV, 36_mV));
+    CHECK_FALSE(by_cells(100, 36_mV, 35_mV));
+    CHECK_FALSE(by_cells(std::nullopt, 900_mV, 900_mV));
+    CHECK_FALSE(by_cells(0, 900_mV, 900_mV));
+    // More than a thousand there are not.
+    CHECK(by_cells(4'000'000'000U, 4_mV, 4_mV));
+    CHECK_FALSE(by_cells(4'000'000'000U, 3_mV, 3_mV));
+}
+
+TEST_CASE("what the other side did in the first ten seconds after a movement, or after closing, says nothing")
+{
+    // SAFE-027
+    for (const bool within : {true, false}) {
+        StillPack p;
+        p.inverter_volts = 400_V;
+        p.inverter_amperes = 7_A;
+        p.run(20);
+        p.samples.voltage.fresh = 401_V;
+        p.samples.current.fresh = 8_A;
+        p.samples.cell_min.fresh = p.samples.cell_max.fresh = 3300_mV;
+        p.look();
+        p.run(within ? 9 : 10);  // one that is looked at after ten seconds is one to compare with
+        p.inverter_volts = 390_V;
+        p.inverter_amperes = 20_A;
+        p.samples.cell_min.fresh = p.samples.cell_max.fresh = 3400_mV;
+        p.run(200);
+        CHECK((p.find("voltage") == nullptr) == within);
+        CHECK((p.find("current") == nullptr) == within);
+        StillPack closing;
+        closing.closed = false;
+        closing.inverter_volts = 400_V;
+        closing.inverter_amperes = 7_A;
+        closing.run(60);
+        closing.closed = true;
+        closing.look();
+        closing.run(within ? 9 : 10);
+        closing.inverter_volts = 390_V;
+        closing.inverter_amperes = 20_A;
+        closing.run(200);
+        CHECK((closing.find("voltage") == nullptr) == within);
+        CHECK((closing.find("current") == nullptr) == within);
+    }
+}
+
+TEST_CASE("a reading that moves, or is lost, ends the suspicion at once, and what was seen before is forgotten")
+{
+    // SAFE-027
+    for (const bool lost : {false, true}) {
+        StillPack p;
+        p.inverter_volts = 400_V;
+        p.inverter_amperes = 7_A;
+        p.run(20);
+        p.inverter_volts = 380_V;
+        p.inverter_amperes = 30_A;
+        p.run(90);
+        p.samples.voltage.fresh = lost ? std::nullopt : std::optional{399_V};
+        p.samples.current.fresh = lost ? std::nullopt : std::optional{8_A};
+        p.look();
+        p.samples.voltage.fresh = 400_V;
+        p.samples.current.fresh = 7_A;
+        p.run(400);
+        CHECK(p.find("voltage") == nullptr);
+        CHECK(p.find("current") == nullptr);
+        CHECK_FALSE(p.watch.current_frozen());
+    }
+    // So does an opening.
+    StillPack open;
+    open.inverter_volts = 400_V;
+    open.inverter_amperes = 7_A;
+    open.run(20);
+    open.inverter_volts = 380_V;
+    open.inverter_amperes = 30_A;
+    open.run(3);
+    open.closed = false;
+    open.look();
+    open.closed = true;
+    open.run(400);
+    CHECK(open.find("voltage") == nullptr);
+    CHECK(open.find("current") == nullptr);
 }

@@ -423,3 +423,139 @@ TEST_CASE("a ramp that is asked for the first time has stood at nothing until th
     CHECK(next.by == Cause::ramp);
     CHECK(ramp.update(in, late + 20s).power == 10_kW);
 }
+
+namespace {
+
+// A ramp alone, that has stood at `power` for long.
+struct Slope {
+    GrantRamp ramp;
+    GrantRamp::Input in{.rise_per_second = 100_W};
+    Instant now{std::chrono::hours{2}};
+    explicit Slope(Power power)
+    {
+        in.limit = {power, Cause::battery};
+        in.rise_per_second = 1000_kW;
+        for (int i = 0; i < 3; ++i) at(1s);
+        in.rise_per_second = 100_W;
+    }
+    Ceiling at(Duration later)
+    {
+        now += later;
+        return ramp.update(in, now);
+    }
+};
+
+}  // namespace
+
+TEST_CASE("what fades goes linearly from what was granted to nothing, at the end to nothing at all, and rises anew")
+{
+    // SAFE-023
+    Slope s{6_kW};
+    s.in.fades = s.now;
+    s.in.fade_time = 3s;
+    CHECK(s.at(0s).power == 6_kW);
+    const Ceiling third = s.at(1s);
+    CHECK(third.power == 4_kW);
+    CHECK(third.by == Cause::stale);
+    CHECK(s.at(1999ms).power == 2_W);
+    CHECK(s.at(1ms).power == Power{});
+    CHECK(s.at(10s).power == Power{});
+    s.in.fades.reset();
+    CHECK(s.at(1s).power == 100_W);
+    CHECK(s.at(1s).power == 200_W);
+    // Without a time it is over at once.
+    Slope at_once{6_kW};
+    at_once.in.fades = at_once.now;
+    CHECK(at_once.at(0s).power == Power{});
+    // A second loss fades from what is there then.
+    Slope again{6_kW};
+    again.in.fades = again.now;
+    again.in.fade_time = 3s;
+    CHECK(again.at(1500ms).power == 3_kW);
+    again.in.fades.reset();
+    CHECK(again.at(1s).power == 3100_W);
+    again.in.fades = again.now;
+    CHECK(again.at(1500ms).power == 1550_W);
+}
+
+TEST_CASE("a slope begins where something else decided, and only what lowered a grant is named")
+{
+    // SAFE-092, SAFE-047
+    Slope s{2_kW};
+    s.in.limit = {5_kW, Cause::temperature};
+    CHECK(s.at(1s).power == 2100_W);
+    CHECK(s.at(1s).power == 2200_W);
+    CHECK(s.at(0s).by == Cause::ramp);
+    s.in.limit = {1_kW, Cause::cell_voltage};
+    CHECK(s.at(1s).power == 1_kW);
+    CHECK(s.at(0s).by == Cause::cell_voltage);
+    s.in.limit = {5_kW, Cause::temperature};
+    CHECK(s.at(1s).power == 1100_W);
+    // A loss that takes less than the slope does not stop it; one that takes more does.
+    s.in.fades = s.now;
+    s.in.fade_time = 1000s;
+    CHECK(s.at(1s).power < 1100_W);
+    s.in.fades.reset();
+    const Power then = s.at(0s).power;
+    CHECK(s.at(1s).power <= then + 100_W);
+    Slope blocked{2_kW};
+    blocked.in.blocked = Cause::link;
+    CHECK(blocked.at(1s).power == Power{});
+    CHECK(blocked.at(0s).by == Cause::link);
+    blocked.in.blocked.reset();
+    CHECK(blocked.at(1s).power == 100_W);
+}
+
+TEST_CASE("from nothing a grant rises only where at least the least is possible, once it has stood higher for its time")
+{
+    // SAFE-074, SAFE-092
+    for (const Power limit : {Power::from_milli(1'499'999), 1500_W}) {
+        Slope s{Power{}};
+        s.in.least = 1500_W;
+        s.in.limit = {limit, Cause::soc};
+        s.at(0s);
+        CHECK((s.at(10s).power > Power{}) == (limit == 1500_W));
+        // Once there is something, less will do.
+        s.in.limit = {2_kW, Cause::soc};
+        s.at(1s);
+        REQUIRE(s.at(1s).power > Power{});
+        s.in.limit = {100_W, Cause::soc};
+        CHECK(s.at(1s).power == 100_W);
+        s.in.limit = {1_kW, Cause::soc};
+        CHECK(s.at(1s).power == 200_W);
+    }
+    Slope s{1_kW};
+    s.in.settle = 5s;
+    s.in.limit = {2_kW, Cause::soc};
+    s.at(0s);
+    CHECK(s.at(Duration{5s} - 1us).power == 1_kW);
+    CHECK(s.at(1us).power == 1_kW);
+    CHECK(s.at(1s).power == 1100_W);
+    // What is blocked waits as well, and what is not higher does not.
+    Slope b{1_kW};
+    b.in.settle = 5s;
+    b.in.blocked = Cause::link;
+    for (int i = 0; i < 2; ++i) b.at(1s);
+    b.at(5s);
+    b.in.blocked.reset();
+    b.at(0s);
+    CHECK(b.at(1s).power == 100_W);
+}
+
+TEST_CASE("a ceiling can only be lowered, to nothing at the lowest, and by whoever lowered it last")
+{
+    // SAFE-070
+    Ceiling c{1_kW, Cause::config};
+    c.lower(1_kW, Cause::battery);
+    CHECK(c.by == Cause::config);
+    c.lower(2_kW, Cause::battery);
+    CHECK(c.power == 1_kW);
+    c.lower(900_W, Cause::battery);
+    CHECK(c.power == 900_W);
+    CHECK(c.by == Cause::battery);
+    c.lower(-1_W, Cause::cell_voltage);
+    CHECK(c.power == Power{});
+    CHECK(c.by == Cause::cell_voltage);
+    c.lower(-2_W, Cause::temperature);
+    CHECK(c.by == Cause::cell_voltage);
+}

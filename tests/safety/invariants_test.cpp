@@ -130,3 +130,85 @@ TEST_CASE("a judge that only observes commands nothing, whatever it finds of its
     REQUIRE(house.verdict().mute_battery);
     REQUIRE(house.verdict().mute_inverter);
 }
+
+TEST_CASE("what is just allowed is not broken: the same time again, the ceilings themselves, a block of the other direction")
+{
+    // SAFE-219
+    const auto sound = [](void (*change)(Sound&)) {
+        Sound s;
+        change(s);
+        return s.broken().empty();
+    };
+    CHECK(sound([](Sound& s) { s.in.last = s.verdict.at; }));
+    CHECK(sound([](Sound& s) {
+        s.verdict.charge = GrantWriter::nothing(Cause::fault);
+        s.in.faults = {.worst = FaultClass::block, .blocked = Direction::charge};
+    }));
+    CHECK(sound([](Sound& s) {
+        s.verdict.discharge = GrantWriter::nothing(Cause::fault);
+        s.in.faults = {.worst = FaultClass::block, .blocked = Direction::discharge};
+    }));
+    CHECK(sound([](Sound& s) {
+        s.verdict.worst = FaultClass::info;
+        s.verdict.faults.push_back({});
+    }));
+    CHECK(sound([](Sound& s) {
+        s.in.max_charge = -1_W;
+        s.verdict.charge = GrantWriter::nothing(Cause::config);
+    }));
+    CHECK(sound([](Sound& s) {
+        s.in.max_discharge = -1_W;
+        s.verdict.discharge = GrantWriter::nothing(Cause::config);
+    }));
+    CHECK(sound([](Sound& s) { s.in.observing = s.verdict.mute_battery = s.verdict.mute_inverter = true; }));
+    CHECK(sound([](Sound& s) {
+        s.verdict.fall_silent = true;
+        s.verdict.charge = s.verdict.discharge = GrantWriter::nothing(Cause::link);
+    }));
+    // One of both is enough to break it.
+    CHECK_FALSE(sound([](Sound& s) { s.in.observing = s.verdict.mute_battery = true; }));
+    CHECK_FALSE(sound([](Sound& s) { s.in.observing = s.verdict.mute_inverter = true; }));
+    for (const bool charge : {false, true}) {
+        Sound s;
+        s.verdict.fall_silent = true;
+        (charge ? s.verdict.charge : s.verdict.discharge) = GrantWriter::nothing(Cause::link);
+        CHECK(s.broken() == "silence with a grant");
+        Sound one;
+        one.in.voltage_known = false;
+        (charge ? one.verdict.charge : one.verdict.discharge) = GrantWriter::nothing(Cause::link);
+        CHECK_FALSE(one.broken().empty());
+    }
+    Sound latched;
+    latched.verdict.worst = FaultClass::warn;
+    latched.verdict.faults.push_back({});
+    ActiveFault f;
+    f.latched = true;
+    latched.verdict.faults.push_back(f);
+    CHECK_FALSE(latched.broken().empty());
+}
+
+TEST_CASE("what is made harmless asks for nothing and opens, unless it was told to be mute")
+{
+    // SAFE-219
+    for (const bool mute : {false, true}) {
+        Verdict v = Sound{}.verdict;
+        v.ready = v.may_fall_silent = v.fall_silent = true;
+        v.ask_against = v.override_soc = Direction::both;
+        v.contactors.coils = {.negative = true, .positive = true};
+        v.contactors.order = ContactorOrder::close;
+        v.mute_battery = mute;
+        make_harmless(v, "made up");
+        CHECK(v.charge.is_zero());
+        CHECK(v.discharge.is_zero());
+        CHECK(v.charge.by() == Cause::fault);
+        CHECK(v.state == GatewayState::emergency);
+        CHECK(v.worst == FaultClass::emergency);
+        CHECK_FALSE((v.ready || v.may_fall_silent || v.fall_silent));
+        CHECK(v.ask_against == Direction::none);
+        CHECK(v.override_soc == Direction::none);
+        CHECK_FALSE(v.contactors.power_allowed);
+        CHECK(v.contactors.coils == Coils{});
+        CHECK(v.contactors.order == (mute ? ContactorOrder::close : ContactorOrder::open));
+        CHECK(v.broken == "made up");
+    }
+}
