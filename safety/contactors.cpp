@@ -122,7 +122,6 @@ void ContactorMachine::step(const ContactorInput& in, OpenCause causes, Instant 
     }
     // SAFE-143, SAFE-156: the outputs are off, and that is all that can be done.
     if (in.stuck && state_ != ContactorState::precharge && state_ != ContactorState::closed) {
-        locked_out_ = true;
         itself_opened_ = itself_closed_ = false;
         return go(ContactorState::lockout, now);
     }
@@ -249,7 +248,7 @@ void ContactorMachine::update_current(const ContactorInput& in, Instant earliest
 bool ContactorMachine::may_open_now(const ContactorInput& in, Instant now) const
 {
     const Duration waited = now - opening_since_;
-    if (current_low() && waited >= config_.open_min_wait) return true;
+    if (current_low()) return true;
     if (waited < config_.open_max_wait) return false;
     // A current that is not known cannot be waited for.
     return !in.current || breakable(in) || waited >= config_.open_max_wait + config_.fuse_wait;
@@ -299,7 +298,6 @@ void ContactorMachine::step_outputs_off(const ContactorInput& in, Instant now)
 void ContactorMachine::step_emergency(const ContactorInput& in, Instant now)
 {
     if (proven_open(in)) {
-        locked_out_ = true;
         itself_opened_ = itself_closed_ = false;
         return go(ContactorState::lockout, now);
     }
@@ -319,7 +317,7 @@ void ContactorMachine::go(ContactorState next, Instant now)
         requested_.reset();
         cooling_ = false;
     }
-    if (next != state_) since_ = now;
+    since_ = now;
     state_ = next;
 }
 

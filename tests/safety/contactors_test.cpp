@@ -311,9 +311,10 @@ TEST_CASE("contactors: a request that follows one that was dropped has its own 6
     REQUIRE(p.machine.request_close(p.now));
     while (p.machine.request_pending()) p.step();
     REQUIRE(p.machine.request_close(p.now));
-    p.run(60s);
+    p.step();
+    p.run(60s);  // and no more than 60 s
     CHECK(p.machine.request_pending());
-    p.run(200ms);
+    p.step();
     CHECK_FALSE(p.machine.request_pending());
 }
 
@@ -1275,6 +1276,229 @@ TEST_CASE("contactors: the battery's state becomes the machine's input, stale an
     CHECK_FALSE(contactor_input(b, profile, t0 + 2101ms).current);
     b.contactor.set(Feedback::unknown, t0);
     CHECK_FALSE(contactor_input(b, profile, t0).feedback);
+}
+
+TEST_CASE("contactors: what is forgotten is the fault that was reset, no other")
+{
+    // SAFE-045
+    Pack failed;
+    failed.closes = false;
+    REQUIRE(failed.until(State::lockout) != for_ever);
+    failed.machine.forget(FaultId::contactor_feedback);
+    CHECK(failed.step().faults.size() == 1);
+    failed.machine.forget(FaultId::precharge_failed);
+    CHECK(failed.step().faults.empty());
+
+    Pack wrong;
+    wrong.close();
+    wrong.in.feedback_wrong = true;
+    wrong.run(300ms);
+    wrong.in.feedback_wrong = false;
+    REQUIRE(wrong.step().faults.size() == 1);
+    wrong.machine.forget(FaultId::precharge_failed);
+    CHECK(wrong.step().faults.size() == 1);
+    wrong.machine.forget(FaultId::contactor_feedback);
+    CHECK(wrong.step().faults.empty());
+}
+
+TEST_CASE("contactors: unlocking leads out of LOCKOUT, through what is left of a cooldown, and moves nothing else")
+{
+    // SAFE-140, SAFE-045
+    Pack p;
+    p.close();
+    p.machine.unlock(p.now);
+    CHECK(p.machine.state() == State::closed);
+    p.in.causes = OpenCause::emergency;
+    REQUIRE(p.until(State::lockout) != for_ever);
+    // Open and out of use: a word that is missed for a moment begins no second emergency.
+    p.in.feedback.reset();
+    CHECK(p.step().verdict.state == State::lockout);
+    p.in.feedback = Feedback::open;
+    p.in.causes = OpenCause::none;
+    p.step();
+    p.machine.unlock(p.now);
+    CHECK(p.machine.state() == State::init);
+    p.run(60s);
+    CHECK(p.out.verdict.state == State::open);
+    CHECK(p.out.waiting == Waiting::operator_);
+
+    Pack hot;
+    hot.closes = false;
+    REQUIRE(hot.until(State::lockout) != for_ever);
+    const Instant failed = hot.now;
+    hot.machine.unlock(hot.now);
+    CHECK(hot.machine.state() == State::cooldown);
+    REQUIRE(hot.until(State::open) != for_ever);
+    CHECK(hot.now - failed == 60s);
+}
+
+TEST_CASE("contactors: a second emergency has its own wait for a current that cannot be broken")
+{
+    // SAFE-155
+    SafetyConfig::Contactors c = pack_config();
+    c.break_current = 50_A;
+    Pack p{c};
+    p.close();
+    for (int i = 0; i < 2; ++i) {
+        p.in.current = 100_A;
+        p.in.causes = OpenCause::emergency;
+        CHECK(p.step().verdict.order == Ask::keep);
+        CHECK(p.until(Ask::open) == 3s);
+        REQUIRE(p.until(State::lockout) != for_ever);
+        p.in.causes = OpenCause::none;
+        p.in.current = 0_A;
+        p.machine.unlock(p.now);
+        p.run(6s);
+        REQUIRE(p.machine.request_close(p.now));
+        p.close();
+    }
+}
+
+TEST_CASE("contactors: what is stuck locks out for good, and what the pack did by itself before is over")
+{
+    // SAFE-143, SAFE-156
+    Pack p;
+    p.close();
+    p.obeys = false;
+    p.in.feedback = Feedback::open;
+    p.in.opened_by_itself = true;
+    REQUIRE(p.step().verdict.state == State::open_verify);
+    REQUIRE(p.fault(FaultId::opened_by_itself) == FaultClass::block);
+    p.in.stuck = true;
+    CHECK(p.step().verdict.state == State::lockout);
+    CHECK(p.fault(FaultId::opened_by_itself) == FaultClass::warn);
+    CHECK_FALSE(p.fault(FaultId::closed_by_itself));
+    p.in.stuck = false;
+    p.in.phase = Phase::open;
+    p.obeys = true;
+    CHECK(p.run(100s).verdict.state == State::lockout);
+
+    Pack q;
+    q.run(1s);
+    q.obeys = false;
+    q.in.feedback = Feedback::closed;
+    REQUIRE(q.step().verdict.state == State::opening);
+    REQUIRE(q.fault(FaultId::closed_by_itself) == FaultClass::block);
+    q.in.stuck = true;
+    q.in.feedback = Feedback::open;
+    CHECK(q.step().verdict.state == State::lockout);
+    CHECK_FALSE(q.fault(FaultId::closed_by_itself));
+    // While they are closing or closed that is the business of other checks.
+    Pack closed;
+    closed.close();
+    closed.in.stuck = true;
+    CHECK(closed.step().verdict.state == State::closed);
+}
+
+TEST_CASE("contactors: a pack that is seen closed without being asked is told as that until it is proven open")
+{
+    // SAFE-161
+    Pack p;
+    p.run(1s);
+    p.obeys = false;
+    p.in.feedback = Feedback::closed;  // its driver has not noticed
+    CHECK(p.step().verdict.state == State::opening);
+    CHECK(p.fault(FaultId::closed_by_itself) == FaultClass::block);
+    p.in.feedback = Feedback::open;
+    p.in.phase = Phase::settling;
+    p.step();
+    CHECK(p.fault(FaultId::closed_by_itself) == FaultClass::block);
+    CHECK(p.until(Ask::open) >= 5s);  // what closes by itself is ordered open all the same
+    p.in.phase = Phase::open;
+    p.step();
+    CHECK_FALSE(p.fault(FaultId::closed_by_itself));
+}
+
+TEST_CASE("contactors: a closing that is broken off cools down, and its cause counts for what closes by itself")
+{
+    // SAFE-142, SAFE-158
+    Pack p;
+    p.closes = false;
+    REQUIRE(p.until(State::precharge) != for_ever);
+    p.run(1s);
+    p.in.causes = OpenCause::operator_;
+    p.step();
+    const Instant broken_off = p.now;
+    p.in.causes = OpenCause::none;
+    CHECK(p.until(State::cooldown, 1s) != for_ever);
+    CHECK(p.out.waiting == Waiting::cooldown);
+    CHECK(p.out.faults.size() == 1);
+    REQUIRE(p.until(State::open) != for_ever);
+    CHECK(p.now - broken_off == 60s);
+    CHECK(p.run(100s).verdict.state == State::open);
+    CHECK(p.out.waiting == Waiting::operator_);
+
+    // Both mains of ours may be closed already: then as from CLOSED, and what had opened them before still has.
+    Pack q;
+    q.close();
+    q.in.causes = OpenCause::operator_;
+    REQUIRE(q.until(State::open) != for_ever);
+    q.in.causes = OpenCause::none;
+    q.run(6s);
+    q.closes = false;
+    REQUIRE(q.machine.request_close(q.now));
+    REQUIRE(q.until(State::precharge) != for_ever);
+    q.run(1s);
+    q.in.carrying = true;
+    q.in.causes = OpenCause::inverter_link;
+    CHECK(q.step().verdict.state == State::opening);
+    q.in.carrying = false;
+    q.in.causes = OpenCause::none;
+    REQUIRE(q.until(State::cooldown) != for_ever);
+    CHECK(q.run(200s).verdict.state == State::open);
+    CHECK(q.out.waiting == Waiting::operator_);
+}
+
+TEST_CASE("contactors: closed is what both the driver and the feedback say")
+{
+    // SAFE-161
+    for (const bool driver : {false, true}) {
+        Pack p;
+        REQUIRE(p.until(State::precharge) != for_ever);
+        p.obeys = false;
+        p.in.phase = driver ? Phase::closed : Phase::closing;
+        p.in.feedback = driver ? Feedback::precharging : Feedback::closed;
+        CHECK(p.step().verdict.state == State::precharge);
+        p.in.phase = Phase::closed;
+        p.in.feedback = Feedback::closed;
+        CHECK(p.step().verdict.state == State::closed);
+    }
+}
+
+TEST_CASE("contactors: why a closing failed is told with the fault, while it cools down")
+{
+    // SAFE-146
+    Pack p;
+    p.closes = false;
+    p.in.close_problem = "too slow";
+    REQUIRE(p.until(State::cooldown) != for_ever);
+    REQUIRE(p.out.faults.size() == 1);
+    CHECK(p.out.faults[0].id == FaultId::close_failed);
+    CHECK(p.out.faults[0].detail == "too slow");
+    CHECK(p.out.faults[0].direction == Direction::both);
+    CHECK(p.out.faults[0].device == Device::battery);
+}
+
+TEST_CASE("contactors: closings by hand leave those by automation their number")
+{
+    // SAFE-157
+    SafetyConfig::Contactors c = pack_config();
+    c.cycles_per_hour = 1;
+    Pack p{c};
+    p.in.inverter_present = false;
+    p.run(1s);
+    REQUIRE(p.machine.request_close(p.now));
+    p.in.inverter_present = true;
+    p.close();
+    p.in.causes = OpenCause::inverter_link;
+    REQUIRE(p.until(State::open) != for_ever);
+    p.in.causes = OpenCause::none;
+    p.close();
+    p.in.causes = OpenCause::inverter_link;
+    REQUIRE(p.until(State::open) != for_ever);
+    p.in.causes = OpenCause::none;
+    CHECK(p.run(60s).verdict.state == State::open);
+    CHECK(p.out.waiting == Waiting::cycle_limit);
 }
 
 namespace {
