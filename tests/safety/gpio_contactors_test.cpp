@@ -704,3 +704,481 @@ TEST_CASE("gpio contactors: lines that are lost leave everything off, and come b
     r.run(60s);
     CHECK(r.state() == State::open);  // by itself it does not close again
 }
+
+namespace {
+
+// The sequence alone: no machine over it, contacts that follow at once unless the test holds them.
+struct CoilBox {
+    SafetyConfig::Contactors rules = Rig::usual();
+    GpioContactors sequence;
+    ContactorLines lines;
+    BoxMeasurements measured{.pack = 400_V, .link = 0_V};
+    Instant now{std::chrono::hours{2} + 3us};
+    std::optional<bool> negative, precharge, positive;  // instead of what follows
+    bool charges = true;                                // a precharge fills the link
+
+    explicit CoilBox(const SafetyConfig::Contactors& r = Rig::usual()) : rules{r}, sequence{r} { lines.held = true; }
+    void look(Duration time = 10ms)
+    {
+        now += time;
+        const Coils told = sequence.coils(now);
+        const auto& g = rules.gpio;
+        const auto contact = [](const auto& wired, std::optional<bool> held, bool coil) {
+            return wired ? std::optional{held.value_or(coil)} : std::nullopt;
+        };
+        lines.negative_closed = contact(g.negative_feedback, negative, told.negative);
+        lines.precharge_closed = contact(g.precharge_feedback, precharge, told.precharge);
+        lines.positive_closed = contact(g.positive_feedback, positive, told.positive);
+        lines.interlock_closed = lines.stop_released = true;
+        lines.at = now;
+        if (told.precharge && charges) measured.link = 400_V;
+        measured.link_at = now;
+        sequence.look(lines, measured, now);
+    }
+    void run(Duration time)
+    {
+        for (const Instant end = now + time; now < end;) look(std::min(Duration{10ms}, end - now));
+    }
+    ContactorInput filled() const
+    {
+        ContactorInput in;
+        sequence.fill(in, now);
+        return in;
+    }
+    Step step() const { return sequence.step(); }
+    void open()
+    {
+        run(600ms);
+        REQUIRE(step() == Step::open);
+    }
+    void reach(Step wanted)
+    {
+        if (step() == Step::start) open();
+        sequence.obey(ContactorOrder::close, false, now);
+        for (int i = 0; i < 1000 && step() != wanted; ++i) look();
+        REQUIRE(step() == wanted);
+    }
+    std::vector<FaultId> faults() const
+    {
+        std::vector<FaultId> ids;
+        for (const ActiveFault& f : sequence.faults()) ids.push_back(f.id);
+        return ids;
+    }
+};
+
+}  // namespace
+
+TEST_CASE("gpio sequence: each step lasts as long as it is told, to the microsecond")
+{
+    // SAFE-140, SAFE-153
+    CoilBox b;
+    b.open();
+    b.sequence.obey(ContactorOrder::close, false, b.now);
+    REQUIRE(b.step() == Step::negative);
+    b.look(b.rules.negative_time - 1us);
+    CHECK(b.step() == Step::negative);
+    b.look(1us);
+    CHECK(b.step() == Step::precharge);
+    for (int i = 0; i < 200 && b.step() == Step::precharge; ++i) b.look();
+    REQUIRE(b.step() == Step::overlap);
+    b.look(b.rules.overlap - 1us);
+    CHECK(b.step() == Step::overlap);
+    b.look(1us);
+    REQUIRE(b.step() == Step::closed);
+    // Full drive for a second, with the economiser to the microsecond.
+    b.look(1s - 1us);
+    CHECK_FALSE(b.sequence.coils(b.now).economiser);
+    b.look(1us);
+    CHECK(b.sequence.coils(b.now).economiser);
+    b.sequence.obey(ContactorOrder::open, false, b.now);
+    REQUIRE(b.step() == Step::opening);
+    b.look(b.rules.negative_delay - 1us);
+    CHECK(b.step() == Step::opening);
+    b.look(1us);
+    CHECK(b.step() == Step::verify);
+}
+
+TEST_CASE("gpio sequence: both mains are not closed while a contact says otherwise, however long the overlap has lasted")
+{
+    // SAFE-148
+    CoilBox b;
+    b.reach(Step::overlap);
+    b.run(b.rules.overlap - 30ms);
+    b.positive = false;
+    b.run(100ms);
+    CHECK(b.step() == Step::overlap);
+    b.positive.reset();
+    b.look();
+    CHECK(b.step() == Step::closed);
+}
+
+TEST_CASE("gpio sequence: what each order does in each step, at once or with the delay between the contactors")
+{
+    // SAFE-140, SAFE-155
+    using Order = ContactorOrder;
+    const auto after = [](Step from, Order order, bool at_once) {
+        CoilBox b;
+        if (from == Step::stopping || from == Step::opening) {
+            b.reach(from == Step::stopping ? Step::overlap : Step::closed);
+            b.sequence.obey(from == Step::stopping ? Order::keep : Order::open, false, b.now);
+        } else if (from == Step::verify) {
+            b.reach(Step::closed);
+            b.sequence.obey(Order::open, true, b.now);
+        } else if (from == Step::open) {
+            b.open();
+        } else if (from != Step::start) {
+            b.reach(from);
+        }
+        REQUIRE(b.step() == from);
+        b.sequence.obey(order, at_once, b.now);
+        return b.step();
+    };
+    for (const bool at_once : {false, true}) {
+        for (const Step s : {Step::start, Step::open, Step::verify, Step::closed, Step::opening})
+            CHECK(after(s, Order::keep, false) == s);
+        CHECK(after(Step::opening, Order::keep, true) == Step::verify);
+        CHECK(after(Step::overlap, Order::keep, at_once) == Step::stopping);
+        CHECK(after(Step::stopping, Order::keep, at_once) == Step::stopping);
+        for (const Step s : {Step::negative, Step::precharge})
+            for (const Order o : {Order::keep, Order::open}) CHECK(after(s, o, at_once) == Step::verify);
+        for (const Step s : {Step::overlap, Step::stopping, Step::closed})
+            CHECK(after(s, Order::open, at_once) == (at_once ? Step::verify : Step::opening));
+        CHECK(after(Step::opening, Order::open, at_once) == (at_once ? Step::verify : Step::opening));
+        for (const Step s : {Step::start, Step::open, Step::verify}) CHECK(after(s, Order::open, at_once) == s);
+        CHECK(after(Step::open, Order::close, at_once) == Step::negative);
+        for (const Step s : {Step::start, Step::negative, Step::precharge, Step::overlap, Step::closed, Step::stopping,
+                 Step::opening, Step::verify})
+            CHECK(after(s, Order::close, at_once) == s);
+    }
+}
+
+TEST_CASE("gpio sequence: each contact that is wired is watched, in each step against its own coil")
+{
+    // SAFE-148
+    SafetyConfig::Contactors all = Rig::usual();
+    all.gpio.precharge_feedback = 8;
+    for (const auto contact : {&CoilBox::negative, &CoilBox::precharge, &CoilBox::positive}) {
+        for (const Step s : {Step::negative, Step::precharge, Step::overlap, Step::closed}) {
+            CoilBox b{all};
+            b.charges = s != Step::precharge;
+            b.reach(s);
+            REQUIRE_FALSE(b.filled().feedback_wrong);
+            const Coils told = b.sequence.coils(b.now);
+            b.*contact = !(contact == &CoilBox::negative ? told.negative
+                    : contact == &CoilBox::precharge     ? told.precharge
+                                                         : told.positive);
+            b.run(250ms);
+            CHECK((s == Step::closed ? b.filled().feedback_wrong : b.step() == Step::verify));
+            if (s != Step::closed) CHECK(b.filled().close_problem == "contact");
+        }
+        // Any of them alone is one to see the opening by, and says closed where it is.
+        SafetyConfig::Contactors one = Rig::usual();
+        one.gpio.negative_feedback = one.gpio.positive_feedback = std::nullopt;
+        (contact == &CoilBox::negative           ? one.gpio.negative_feedback
+                : contact == &CoilBox::precharge ? one.gpio.precharge_feedback
+                                                 : one.gpio.positive_feedback) = 4;
+        CoilBox stuck{one};
+        stuck.*contact = true;
+        stuck.run(600ms);
+        CHECK(stuck.step() == Step::start);
+        CHECK_FALSE(stuck.filled().feedback);
+        CHECK(stuck.filled().stuck);
+        CHECK(stuck.filled().gives_feedback == (contact != &CoilBox::precharge));
+        CoilBox free{one};
+        free.open();
+        CHECK(free.filled().feedback == ContactorFeedback::open);
+        CHECK_FALSE(free.filled().stuck);
+    }
+}
+
+TEST_CASE("gpio sequence: a disagreement adds up, is forgotten four times slower, and never weighs more than twice its bound")
+{
+    // SAFE-148
+    CoilBox b;
+    b.reach(Step::closed);
+    b.run(2s);
+    REQUIRE(b.sequence.coils(b.now).economiser);
+    REQUIRE_FALSE(b.sequence.moving());
+    b.positive = false;
+    b.look();  // from here on it is known
+    b.look(200ms - 1us);
+    CHECK_FALSE(b.filled().feedback_wrong);
+    CHECK(b.sequence.moving());
+    b.look(1us);
+    CHECK(b.filled().feedback_wrong);
+    b.run(10s);
+    b.positive.reset();
+    b.look(1600ms - 4us);
+    CHECK(b.filled().feedback_wrong);
+    CHECK(b.sequence.moving());
+    b.look(4us);
+    CHECK_FALSE(b.filled().feedback_wrong);
+    CHECK_FALSE(b.sequence.moving());
+    // One look in the middle that agrees is no time of disagreement, before or after.
+    b.positive = false;
+    b.look();
+    b.positive.reset();
+    b.look(100ms);
+    b.positive = false;
+    b.look(150ms);
+    CHECK_FALSE(b.filled().feedback_wrong);
+    CHECK_FALSE(b.sequence.coils(b.now).economiser);
+    b.look(200ms);
+    CHECK(b.filled().feedback_wrong);
+}
+
+TEST_CASE("gpio sequence: an opening ends the doubts of before, and outputs that do not follow then are a fault of their own")
+{
+    // SAFE-148
+    CoilBox b;
+    b.reach(Step::closed);
+    b.lines.outputs_agree = false;
+    b.run(300ms);
+    REQUIRE(b.filled().feedback_wrong);
+    b.sequence.obey(ContactorOrder::open, true, b.now);
+    CHECK_FALSE(b.filled().stuck);
+    CHECK_FALSE(b.filled().feedback_wrong);
+    CHECK(b.faults().empty());
+    b.run(190ms);
+    CHECK(b.faults().empty());
+    b.run(30ms);
+    REQUIRE(b.faults() == std::vector{FaultId::contactor_feedback});
+    CHECK(b.sequence.faults()[0].detail == "outputs");
+    CHECK(b.sequence.faults()[0].level == FaultClass::trip);
+    CHECK(b.sequence.faults()[0].direction == Direction::both);
+    CHECK(b.sequence.faults()[0].device == Device::battery);
+    CHECK(b.filled().stuck);
+    CHECK(b.step() == Step::verify);
+    b.lines.outputs_agree = true;
+    b.run(3s);
+    CHECK(b.faults().empty());
+    CHECK(b.step() == Step::open);
+    b.lines.outputs_agree = false;
+    b.run(300ms);
+    CHECK(b.step() == Step::verify);
+}
+
+TEST_CASE("gpio sequence: lines that are not held are told with the reason, give no current a way and say nothing of contacts")
+{
+    // SAFE-159
+    CoilBox b;
+    b.reach(Step::closed);
+    CHECK(b.filled().carrying);
+    CHECK(b.filled().lines_held);
+    b.lines.held = false;
+    b.lines.trouble.assign("busy");
+    b.look();
+    CHECK(b.step() == Step::start);
+    CHECK_FALSE(b.filled().carrying);
+    CHECK_FALSE(b.filled().lines_held);
+    CHECK_FALSE(b.filled().feedback);
+    CHECK_FALSE(b.filled().stuck);
+    REQUIRE(b.faults() == std::vector{FaultId::gpio_lines});
+    CHECK(b.sequence.faults()[0].detail == "busy");
+    CHECK(b.sequence.faults()[0].level == FaultClass::block);
+    CHECK(b.sequence.faults()[0].direction == Direction::both);
+    CHECK(b.sequence.faults()[0].device == Device::gateway);
+    b.run(5s);
+    CHECK_FALSE(b.sequence.moving());
+    // Nothing closes meanwhile, and afterwards they must have been seen open for half a second again.
+    b.sequence.obey(ContactorOrder::close, false, b.now);
+    CHECK(b.step() == Step::start);
+    b.lines.held = true;
+    b.look();
+    CHECK(b.sequence.moving());
+    b.look(500ms - 1us);
+    CHECK(b.step() == Step::start);
+    b.look(1us);
+    CHECK(b.step() == Step::open);
+}
+
+TEST_CASE("gpio sequence: it is looked at often while something moves, and for three seconds of waiting to see them open")
+{
+    // SAFE-140
+    CoilBox b;
+    b.positive = true;
+    b.look();
+    CHECK(b.sequence.moving());
+    b.look(3s - 1us);
+    CHECK(b.sequence.moving());
+    b.look(1us);
+    CHECK_FALSE(b.sequence.moving());
+    CoilBox c;
+    c.open();
+    CHECK_FALSE(c.sequence.moving());
+    for (const Step s : {Step::negative, Step::precharge, Step::overlap}) {
+        c.reach(s);
+        CHECK(c.sequence.moving());
+    }
+    c.sequence.obey(ContactorOrder::keep, false, c.now);
+    CHECK(c.step() == Step::stopping);
+    CHECK(c.sequence.moving());
+    c.sequence.obey(ContactorOrder::open, false, c.now);
+    CHECK(c.sequence.moving());
+}
+
+TEST_CASE("gpio sequence: a reading is believed for 200 ms, and loops are asked for only where there are any")
+{
+    // SAFE-021, SAFE-148
+    CoilBox b;
+    b.open();
+    const auto later = [](CoilBox& box, Duration time) {
+        box.now += time;
+        box.sequence.look(box.lines, box.measured, box.now);
+    };
+    later(b, 200ms);
+    CHECK(b.filled().feedback == ContactorFeedback::open);
+    CHECK(b.filled().loops_well);
+    later(b, 1us);
+    CHECK_FALSE(b.filled().feedback);
+    CHECK_FALSE(b.filled().loops_well);
+    for (const int wired : {0, 1, 2}) {
+        SafetyConfig::Contactors c = Rig::usual();
+        if (wired != 1) c.gpio.interlock.reset();
+        if (wired != 2) c.gpio.emergency_stop.reset();
+        CoilBox without{c};
+        without.open();
+        later(without, 300ms);
+        CHECK(without.filled().loops_well == (wired == 0));
+    }
+}
+
+TEST_CASE("gpio sequence: the link is high up to a twentieth below the pack, while off and where the inverter does not feed it")
+{
+    // SAFE-143, SAFE-147
+    CoilBox b;
+    b.open();
+    CHECK(b.filled().link_known);
+    for (const int milli : {379'999, 380'000, 420'000, 420'001}) {
+        b.measured.link = Voltage::from_milli(milli);
+        b.look();
+        CHECK(b.filled().link_high == (milli == 380'000 || milli == 420'000));
+    }
+    b.measured.link = 400_V;
+    for (const bool link : {false, true}) {
+        CoilBox missing = b;
+        (link ? missing.measured.link : missing.measured.pack).reset();
+        missing.look();
+        CHECK_FALSE(missing.filled().link_known);
+        CHECK_FALSE(missing.filled().link_high);
+    }
+    b.sequence.obey(ContactorOrder::close, false, b.now);
+    b.look();
+    CHECK_FALSE(b.filled().link_high);
+    SafetyConfig::Contactors fed = Rig::usual();
+    fed.inverter_feeds_link = true;
+    CoilBox f{fed};
+    f.measured.link = 400_V;
+    f.open();
+    CHECK_FALSE(f.filled().link_high);
+    SafetyConfig::Contactors timer = Rig::usual();
+    timer.precharge.timer = true;
+    CoilBox t{timer};
+    t.measured.link.reset();
+    t.open();
+    CHECK(t.filled().link_known);
+}
+
+TEST_CASE("gpio sequence: what each step is shown as, and each closing that failed is counted with why")
+{
+    // SAFE-140, SAFE-146
+    CoilBox b;
+    CHECK(b.filled().phase == ContactorPhase::settling);
+    b.open();
+    CHECK(b.filled().phase == ContactorPhase::open);
+    const auto shown = [&](Step s, ContactorPhase phase, std::optional<ContactorFeedback> feedback, bool carrying) {
+        REQUIRE(b.step() == s);
+        const ContactorInput in = b.filled();
+        CHECK(in.phase == phase);
+        CHECK(in.feedback == feedback);
+        CHECK(in.carrying == carrying);
+        return in.closing_step;
+    };
+    using Feedback = ContactorFeedback;
+    b.reach(Step::negative);
+    CHECK(shown(Step::negative, ContactorPhase::closing, Feedback::precharging, false) == State::neg_closed);
+    b.reach(Step::precharge);
+    CHECK(shown(Step::precharge, ContactorPhase::closing, Feedback::precharging, false) == State::precharge);
+    b.reach(Step::overlap);
+    CHECK(shown(Step::overlap, ContactorPhase::closing, Feedback::precharging, true) == State::pos_closed);
+    b.reach(Step::closed);
+    shown(Step::closed, ContactorPhase::closed, Feedback::closed, true);
+    b.sequence.obey(ContactorOrder::open, false, b.now);
+    shown(Step::opening, ContactorPhase::opening, std::nullopt, false);
+    b.sequence.obey(ContactorOrder::open, true, b.now);
+    shown(Step::verify, ContactorPhase::settling, std::nullopt, false);  // not read since
+    b.look();
+    shown(Step::verify, ContactorPhase::settling, Feedback::open, false);
+    b.measured.link = 0_V;
+    b.run(1s);
+    CHECK(b.filled().close_failures == 0);
+    for (unsigned n = 1; n <= 2; ++n) {
+        b.reach(Step::negative);
+        b.negative = false;
+        b.run(300ms);
+        CHECK(b.filled().close_failures == n);
+        CHECK(b.filled().close_problem == "contact");
+        b.negative.reset();
+        b.run(1s);
+    }
+    b.reach(Step::overlap);
+    b.sequence.obey(ContactorOrder::keep, false, b.now);
+    shown(Step::stopping, ContactorPhase::closed, Feedback::closed, true);
+    b.positive = false;
+    b.run(300ms);
+    CHECK(b.filled().feedback_wrong);
+}
+
+TEST_CASE(
+    "gpio sequence: a link that stays up after an opening, and nobody can tell why, is doubtful and a warning with that word")
+{
+    // SAFE-156
+    SafetyConfig::Contactors c = Rig::usual();
+    c.gpio.negative_feedback = c.gpio.positive_feedback = std::nullopt;
+    c.inverter_feeds_link = true;
+    CoilBox b{c};
+    b.reach(Step::closed);
+    b.sequence.obey(ContactorOrder::open, true, b.now);
+    b.run(59s);
+    CHECK_FALSE(b.filled().link_doubtful);
+    CHECK(b.faults().empty());
+    b.run(2s);
+    CHECK(b.filled().link_doubtful);
+    CHECK_FALSE(b.filled().stuck);
+    REQUIRE(b.faults() == std::vector{FaultId::weld_suspected});
+    CHECK(b.sequence.faults()[0].level == FaultClass::warn);
+    CHECK(b.sequence.faults()[0].direction == Direction::none);
+    CHECK(b.sequence.faults()[0].detail == "undetermined");
+    CHECK(b.step() == Step::open);
+    b.sequence.obey(ContactorOrder::close, false, b.now);
+    b.look();
+    CHECK_FALSE(b.filled().link_doubtful);
+    CHECK(b.faults().empty());
+    // Broken off before a current had a way, nothing is waited for; broken off after, the link is to fall.
+    b.sequence.obey(ContactorOrder::open, false, b.now);
+    b.run(70s);
+    CHECK(b.faults().empty());
+    b.measured.link = 400_V;
+    b.reach(Step::overlap);
+    b.sequence.obey(ContactorOrder::open, false, b.now);
+    b.run(70s);
+    CHECK(b.faults() == std::vector{FaultId::weld_suspected});
+}
+
+TEST_CASE(
+    "gpio sequence: after a step that does not exist nothing is energised, and what was connected is watched as after an opening")
+{
+    // SAFE-140
+    CoilBox b;
+    b.reach(Step::closed);
+    b.sequence.force(static_cast<Step>(77));
+    CHECK_FALSE(b.sequence.coils(b.now).any_main());
+    b.look();
+    CHECK(b.step() == Step::verify);
+    CHECK(b.filled().stuck);
+    CHECK(b.filled().phase == ContactorPhase::settling);
+    // Contacts that open within their time are open; that it happened stays.
+    b.run(300ms);
+    CHECK(b.step() == Step::open);
+    CHECK(b.filled().stuck);
+}
