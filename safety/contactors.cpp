@@ -122,6 +122,7 @@ void ContactorMachine::step(const ContactorInput& in, OpenCause causes, Instant 
     }
     // SAFE-143, SAFE-156: the outputs are off, and that is all that can be done.
     if (in.stuck && state_ != ContactorState::precharge && state_ != ContactorState::closed) {
+        requested_.reset();
         itself_opened_ = itself_closed_ = false;
         return go(ContactorState::lockout, now);
     }
@@ -311,11 +312,9 @@ void ContactorMachine::step_emergency(const ContactorInput& in, Instant now)
 void ContactorMachine::go(ContactorState next, Instant now)
 {
     if (next == ContactorState::closed) {
-        opened_for_ = OpenCause::none;
         told_opened_ = false;
         feedback_wrong_.reset();
         requested_.reset();
-        cooling_ = false;
     }
     since_ = now;
     state_ = next;

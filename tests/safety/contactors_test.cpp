@@ -1110,18 +1110,21 @@ TEST_CASE("contactors: an earlier opening's low current says nothing about a sto
 TEST_CASE("contactors: a stop that comes while they open does not make the opening wait for a low current anew")
 {
     // SAFE-153, SAFE-217
-    const auto takes = [](bool stop) {
-        Pack p;
+    const auto takes = [](bool stop, bool open_on_exit) {
+        SafetyConfig::Contactors c = pack_config();
+        c.open_on_exit = open_on_exit;
+        Pack p{c};
         p.close();
         p.in.causes = OpenCause::operator_;
         p.step();
         const Instant began = p.now;
-        p.run(5200ms);
+        p.run(open_on_exit ? 5200ms : 1s);
         p.in.stop = stop;
         p.until(Ask::open);
         return p.now - began;
     };
-    CHECK(takes(true) == takes(false));
+    for (const bool open_on_exit : {false, true})
+        for (const bool stop : {false, true}) CHECK(takes(stop, open_on_exit) == 5300ms);
 }
 
 TEST_CASE("contactors: a stop with nothing to open is done at once; what is not known is said")
@@ -1499,6 +1502,385 @@ TEST_CASE("contactors: closings by hand leave those by automation their number")
     p.in.causes = OpenCause::none;
     CHECK(p.run(60s).verdict.state == State::open);
     CHECK(p.out.waiting == Waiting::cycle_limit);
+}
+
+TEST_CASE("contactors: each opening waits for its own low current, and drops a request that still waited")
+{
+    // SAFE-153, SAFE-142
+    Pack p;
+    for (int i = 0; i < 2; ++i) {
+        p.close();
+        p.in.causes = OpenCause::battery_link;
+        p.step();
+        CHECK(p.until(Ask::open) == 5300ms);
+        REQUIRE(p.until(State::open) != for_ever);
+        p.in.causes = OpenCause::none;
+    }
+    SafetyConfig::Contactors c = pack_config();
+    c.close_automatically = false;
+    Pack q{c};
+    q.in.permitted = false;
+    q.run(1s);
+    REQUIRE(q.machine.request_close(q.now));
+    q.in.phase = Phase::closed;
+    q.in.feedback = Feedback::closed;
+    q.in.closed_by_itself = true;
+    q.step();
+    CHECK_FALSE(q.machine.request_pending());
+}
+
+TEST_CASE("contactors: load is more than 2 A through closed contactors, either way, and what nobody knows")
+{
+    // SAFE-154
+    const auto counted = [](std::optional<Current> current, OpenCause cause = OpenCause::trip, bool closing = false) {
+        Pack p;
+        p.closes = !closing;
+        if (closing) {
+            REQUIRE(p.until(State::precharge) != for_ever);
+            p.run(1s);
+        } else {
+            p.close();
+        }
+        p.in.current = current;
+        p.in.causes = cause;
+        p.run(20s);
+        return p.out.verdict.opened_under_load;
+    };
+    for (const OpenCause cause : {OpenCause::trip, OpenCause::emergency}) {
+        CHECK(counted(2_A, cause) == 0);
+        CHECK(counted(-2_A, cause) == 0);
+        CHECK(counted(Current::from_milli(2001), cause) == 1);
+        CHECK(counted(Current::from_milli(-2001), cause) == 1);
+        CHECK(counted(std::nullopt, cause) == 1);
+        CHECK(counted(8_A, cause, true) == 0);  // what flows while precharging
+    }
+}
+
+TEST_CASE("contactors: out of use they stay that, whatever the pack does by itself, and no request outlives it")
+{
+    // SAFE-140, SAFE-161
+    Pack p;
+    p.close();
+    p.in.causes = OpenCause::emergency;
+    REQUIRE(p.until(State::lockout) != for_ever);
+    p.in.causes = OpenCause::none;
+    p.step();
+    p.obeys = false;
+    p.in.feedback = Feedback::closed;  // its driver has not noticed
+    CHECK(p.step().verdict.state == State::opening);
+    CHECK(p.fault(FaultId::closed_by_itself) == FaultClass::block);
+    p.in.feedback = Feedback::open;
+    p.in.phase = Phase::settling;
+    p.step();
+    CHECK(p.fault(FaultId::closed_by_itself) == FaultClass::block);
+    CHECK(p.out.waiting == Waiting::lockout);
+    REQUIRE(p.until(State::open_verify) != for_ever);
+    p.in.phase = Phase::open;
+    CHECK(p.step().verdict.state == State::lockout);
+    CHECK(p.out.faults.empty());
+
+    Pack waits;
+    waits.in.permitted = false;
+    waits.run(1s);
+    REQUIRE(waits.machine.request_close(waits.now));
+    waits.in.stuck = true;
+    waits.step();
+    CHECK(waits.out.verdict.state == State::lockout);
+    CHECK_FALSE(waits.machine.request_pending());
+}
+
+TEST_CASE("contactors: an emergency that is proven open ends what the pack did by itself")
+{
+    // SAFE-155, SAFE-161
+    Pack closed;
+    closed.run(1s);
+    closed.obeys = false;
+    closed.in.feedback = Feedback::closed;
+    closed.step();
+    closed.in.causes = OpenCause::emergency;
+    closed.step();
+    CHECK(closed.fault(FaultId::closed_by_itself) == FaultClass::block);
+    closed.in.feedback = Feedback::open;
+    closed.step();
+    CHECK(closed.out.verdict.state == State::lockout);
+    CHECK(closed.out.faults.empty());
+
+    Pack opened;
+    opened.close();
+    opened.obeys = false;
+    opened.in.feedback = Feedback::open;
+    opened.in.opened_by_itself = true;
+    opened.step();
+    opened.in.causes = OpenCause::emergency;
+    opened.step();
+    CHECK(opened.fault(FaultId::opened_by_itself) == FaultClass::block);
+    opened.in.phase = Phase::open;
+    opened.step();
+    CHECK(opened.out.verdict.state == State::lockout);
+    CHECK(opened.fault(FaultId::opened_by_itself) == FaultClass::warn);
+}
+
+TEST_CASE("contactors: a closing that was broken off is shown to wait for its cooldown from then on")
+{
+    // SAFE-250
+    Pack p;
+    REQUIRE(p.until(State::precharge) != for_ever);
+    p.obeys = false;
+    p.in.phase = Phase::closing;
+    p.in.permitted = false;
+    p.step();
+    p.in.permitted = true;
+    CHECK(p.step().verdict.state == State::open_verify);
+    CHECK(p.out.waiting == Waiting::cooldown);
+    CHECK(p.out.faults.empty());  // nothing has failed
+}
+
+TEST_CASE("contactors: feedback that is wrong right after a closing has its own 200 ms")
+{
+    // SAFE-148
+    Pack p;
+    p.close();
+    p.in.feedback_wrong = true;
+    p.run(100ms);
+    p.in.causes = OpenCause::battery_link;
+    REQUIRE(p.until(State::open) != for_ever);
+    p.in.causes = OpenCause::none;
+    REQUIRE(p.until(State::closed) != for_ever);  // wrong all the time
+    CHECK(p.step().verdict.state == State::closed);
+    CHECK(p.step().verdict.state == State::opening);
+}
+
+TEST_CASE("contactors: a request for what turns out to be closed already is over")
+{
+    // SAFE-142
+    Pack p;
+    p.obeys = false;
+    p.in.phase = Phase::listening;
+    p.in.feedback.reset();
+    p.step();
+    REQUIRE(p.machine.request_close(p.now));
+    p.in.phase = Phase::closed;
+    p.in.feedback = Feedback::closed;
+    CHECK(p.step().verdict.state == State::closed);
+    CHECK_FALSE(p.machine.request_pending());
+}
+
+TEST_CASE("contactors: whatever is configured, automation closes no more than 64 times an hour, and a day")
+{
+    // SAFE-157
+    SafetyConfig::Contactors c = pack_config();
+    c.cycles_per_hour = c.cycles_per_day = 1000;
+    c.cooldown = c.valid = 0s;
+    Pack p{c};
+    Instant last{};
+    for (int i = 0; i < 64; ++i) {
+        REQUIRE(p.until(State::precharge, 30s) != for_ever);
+        last = p.now;
+        p.in.permitted = false;
+        p.step();
+        p.in.permitted = true;
+    }
+    p.run(10s);
+    CHECK(p.out.verdict.state == State::open);
+    CHECK(p.out.waiting == Waiting::cycle_limit);
+    p.step(3600s);
+    p.run(10s);
+    CHECK(p.out.verdict.state == State::open);
+    CHECK(p.out.waiting == Waiting::cycle_limit);
+    p.step(last + 86'400s - p.now);
+    CHECK(p.until(State::precharge, 1s) != for_ever);
+}
+
+TEST_CASE("contactors: what they wait for is told in its order and to the tick")
+{
+    // SAFE-250
+    SafetyConfig::Contactors c = pack_config();
+    c.close_automatically = false;
+    Pack p{c};
+    p.step(10s - tick);
+    CHECK(p.out.waiting == Waiting::boot_inhibit);
+    CHECK(p.step().waiting == Waiting::operator_);
+    p.in.permitted = false;
+    p.step();
+    REQUIRE(p.machine.request_close(p.now));
+    p.in.permitted = true;
+    CHECK(p.step().waiting == Waiting::valid_time);
+
+    // While they still open for a loss that is over.
+    Pack q;
+    q.in.gives_feedback = false;
+    q.in.feedback.reset();
+    q.close();
+    q.in.causes = OpenCause::battery_link;
+    q.step();
+    q.in.causes = OpenCause::none;
+    q.step();
+    CHECK(q.run(5s - tick).waiting == Waiting::valid_time);
+    CHECK(q.out.verdict.state == State::opening);
+    CHECK(q.step().waiting == Waiting::nothing);
+    CHECK(q.out.verdict.state == State::opening);
+}
+
+TEST_CASE("contactors: a link that is up before closing keeps even a request waiting for two minutes, to the tick")
+{
+    // SAFE-143
+    SafetyConfig::Contactors c = pack_config();
+    c.mode = ContactorMode::gpio;
+    c.close_automatically = false;
+    c.valid = 0s;
+    Pack p{c};
+    p.in.link_high = true;
+    p.step();
+    p.run(119s);
+    REQUIRE(p.machine.request_close(p.now));
+    p.run(900ms);
+    CHECK(p.out.verdict.state == State::open);
+    CHECK(p.out.waiting == Waiting::link_precharged);
+    CHECK(p.fault(FaultId::link_precharged) == FaultClass::warn);
+    CHECK(p.step().verdict.state == State::precharge);
+    CHECK_FALSE(p.fault(FaultId::link_precharged));
+}
+
+TEST_CASE("contactors: of our own, nothing closes that is not proven open")
+{
+    // SAFE-143
+    SafetyConfig::Contactors c = pack_config();
+    c.mode = ContactorMode::gpio;
+    Pack p{c};
+    p.run(9s);
+    p.in.feedback.reset();
+    p.run(10s);
+    CHECK(p.out.verdict.state == State::unknown);
+    CHECK(p.out.waiting == Waiting::open_verify);
+    p.in.feedback = Feedback::open;
+    CHECK(p.until(State::precharge) == 5100ms);
+}
+
+TEST_CASE("contactors: while they cool down without feedback their state is unknown, where we move the coils it is not")
+{
+    // SAFE-161
+    for (const ContactorMode mode : {ContactorMode::bms_command, ContactorMode::gpio}) {
+        SafetyConfig::Contactors c = pack_config();
+        c.mode = mode;
+        Pack p{c};
+        p.closes = false;
+        REQUIRE(p.until(State::cooldown) != for_ever);
+        p.step();
+        p.in.feedback.reset();
+        CHECK(p.step().verdict.state == (mode == ContactorMode::gpio ? State::cooldown : State::unknown));
+    }
+}
+
+TEST_CASE("contactors: what blocks takes both directions, what only warns none, and what the driver tells is told from the start")
+{
+    // SAFE-040, SAFE-161
+    SafetyConfig::Contactors c = pack_config();
+    c.link_synthetic = true;
+    Pack p{c};
+    p.obeys = false;
+    p.in.phase = Phase::listening;
+    p.in.closed_by_itself = p.in.not_opening = true;
+    p.step();
+    CHECK(p.out.faults.size() == 3);
+    for (const ActiveFault& f : p.out.faults) {
+        CHECK(f.direction == (f.id == FaultId::link_synthetic ? Direction::none : Direction::both));
+        CHECK(f.level == (f.id == FaultId::link_synthetic ? FaultClass::warn : FaultClass::block));
+        CHECK(f.device == Device::battery);
+    }
+}
+
+TEST_CASE("contactors: their wear is told with how often, and with the bound that was passed; it outlives a restart")
+{
+    // SAFE-154
+    for (const unsigned openings : {9U, 10U, 49U, 50U}) {
+        Pack p;
+        p.machine.restore_wear(openings);
+        p.step();
+        CHECK(p.out.verdict.opened_under_load == openings);
+        CHECK(p.out.faults.size() == (openings < 10 ? 0U : 1U));
+        for (const ActiveFault& f : p.out.faults) {
+            CHECK(f.id == FaultId::contactor_wear);
+            CHECK(f.level == FaultClass::warn);
+            CHECK(f.has_value);
+            CHECK(f.unit == Unit::count);
+            CHECK(f.value_milli == openings * 1000);
+            CHECK(f.limit_milli == (openings < 50 ? 10'000 : 50'000));
+        }
+    }
+}
+
+TEST_CASE("contactors: a precharge by time alone is a permanent warning where we do it ourselves")
+{
+    // SAFE-147
+    for (const bool timer : {false, true})
+        for (const ContactorMode mode : {ContactorMode::bms_command, ContactorMode::gpio}) {
+            SafetyConfig::Contactors c = pack_config();
+            c.mode = mode;
+            c.precharge.timer = timer;
+            Pack p{c};
+            p.step();
+            CHECK(p.fault(FaultId::precharge_unverified).has_value() == (timer && mode == ContactorMode::gpio));
+        }
+}
+
+TEST_CASE("contactors: a stop has nothing to wait for where nothing is ordered, and says so when nobody knows what is")
+{
+    // SAFE-217
+    for (const State state : {State::open, State::cooldown, State::lockout}) {
+        Pack p;
+        p.closes = state == State::open;
+        if (state != State::open) REQUIRE(p.until(state) != for_ever);
+        p.run(500ms);
+        REQUIRE(p.machine.state() == state);
+        p.in.feedback.reset();
+        p.in.stop = true;
+        CHECK(p.step().stop_done);
+        CHECK(p.out.maybe_closed);
+        CHECK(p.machine.state() == state);
+    }
+}
+
+TEST_CASE("contactors: coils of ours that are off end a stop, and what contacts do not show may still be closed")
+{
+    // SAFE-217
+    SafetyConfig::Contactors c = pack_config();
+    c.mode = ContactorMode::gpio;
+    c.open_min_wait = 0s;
+    for (const bool feedback : {false, true})
+        for (const bool stuck : {false, true}) {
+            Pack p{c};
+            p.in.gives_feedback = feedback;
+            if (!feedback) p.in.feedback.reset();
+            p.close();
+            p.obeys = false;
+            p.in.stop = true;
+            REQUIRE(p.until(Ask::open) != for_ever);
+            p.in.phase = Phase::opening;  // one of them is still driven
+            p.in.feedback.reset();
+            CHECK_FALSE(p.step().stop_done);
+            CHECK(p.out.verdict.state == State::opening);
+            p.in.phase = Phase::settling;
+            p.in.stuck = stuck;
+            CHECK(p.step().stop_done);
+            CHECK(p.out.maybe_closed == (feedback || stuck));
+            p.in.phase = Phase::open;
+            CHECK(p.step().stop_done);
+            CHECK(p.out.maybe_closed == (feedback || stuck));
+        }
+    // In an emergency it is waited for what is seen.
+    Pack p{c};
+    p.close();
+    p.obeys = false;
+    p.in.stop = true;
+    p.in.causes = OpenCause::emergency;
+    p.step();
+    p.in.phase = Phase::settling;
+    p.in.feedback.reset();
+    CHECK_FALSE(p.step().stop_done);
+    p.in.phase = Phase::open;
+    p.in.feedback = Feedback::open;
+    CHECK(p.step().stop_done);
+    CHECK_FALSE(p.out.maybe_closed);
 }
 
 namespace {
