@@ -136,18 +136,17 @@ private:
         {
             times_[next_] = at;
             next_ = (next_ + 1) % N;
-            if (count_ < N) ++count_;
         }
         std::size_t within(Duration window, Instant now) const
         {
             std::size_t n = 0;
-            for (std::size_t i = 0; i < count_; ++i) n += now - times_[i] < window ? 1U : 0U;
+            for (const auto& at : times_) n += at && now - *at < window ? 1U : 0U;
             return n;
         }
 
     private:
-        std::array<Instant, N> times_{};
-        std::size_t next_ = 0, count_ = 0;
+        std::array<std::optional<Instant>, N> times_{};
+        std::size_t next_ = 0;
     };
 
     bool gpio() const { return config_.mode == ContactorMode::gpio; }

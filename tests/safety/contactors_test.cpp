@@ -1883,6 +1883,31 @@ TEST_CASE("contactors: coils of ours that are off end a stop, and what contacts 
     CHECK_FALSE(p.out.maybe_closed);
 }
 
+TEST_CASE("contactors: of failed closings the last eight are counted, each for its window to the tick")
+{
+    // SAFE-146
+    SafetyConfig::Contactors c = pack_config();
+    c.attempts = 100;
+    c.cooldown = 0s;
+    c.close_automatically = false;
+    Pack p{c};
+    p.run(20s);
+    Instant last{};
+    for (unsigned n = 1; n <= 20; ++n) {
+        REQUIRE(p.machine.request_close(p.now));
+        p.obeys = false;
+        p.step();
+        ++p.in.close_failures;
+        p.step();
+        last = p.now;
+        CHECK(p.out.verdict.attempts == std::min(n, 8U));
+        p.run(6s);
+        REQUIRE(p.machine.state() == State::open);
+    }
+    CHECK(p.step(last + 600s - tick - p.now).verdict.attempts == 1);
+    CHECK(p.step().verdict.attempts == 0);
+}
+
 namespace {
 
 // Which state may follow which, shown states aside, where the pack may also move by itself (SAFE-140, SAFE-161).
