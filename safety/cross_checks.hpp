@@ -36,9 +36,7 @@ private:
     void frozen_soc(const Input& in, const LimitContext& context);
 
     Detector sum_, cell_order_, temperature_order_, voltage_, extremes_, current_, soc_;
-    // Of the newest array; empty when that is not complete or not fresh.
-    std::optional<Cells> newest_, cells_;
-    std::uint32_t newest_sample_ = 0;
+    std::optional<Cells> cells_;  // of the newest array; empty when that is not complete or not fresh
     // (f): charge that went through since the state of charge last moved, in mA times microseconds.
     std::optional<Percent> soc_seen_;
     std::int64_t net_ma_us_ = 0;

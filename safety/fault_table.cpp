@@ -12,10 +12,8 @@ bool Detector::update(const Observation& seen, const Persistence& rule, Instant 
         if (clearing_.for_at_least(seen.known && seen.clear, rule.hold, now)) reset();
         return active_;
     }
-    if (!persisted(seen, rule, now)) return false;
-    reset();
-    active_ = true;
-    return true;
+    active_ = persisted(seen, rule, now);
+    return active_;
 }
 
 bool Detector::persisted(const Observation& seen, const Persistence& rule, Instant now)
@@ -83,8 +81,7 @@ FaultTable::Entry* FaultTable::make_room(const ActiveFault& fault)
     const bool last = entries_.size() + 1 == Faults::capacity() && !told && fault.id != FaultId::too_many_faults;
     if (!last && entries_.push_back({})) return &entries_.back();
     const auto level = [&](const Entry& e) {
-        if (about_loss(e)) return FaultClass::emergency;
-        return e.seen ? std::max(e.shown.level, e.reported.level) : e.shown.level;
+        return about_loss(e) ? FaultClass::emergency : std::max(e.shown.level, e.reported.level);
     };
     Entry* mildest =
         std::min_element(entries_.begin(), entries_.end(), [&](const Entry& a, const Entry& b) { return level(a) < level(b); });

@@ -11,6 +11,7 @@
 #include <limits>
 #include <optional>
 #include <string>
+#include <string_view>
 
 using namespace batgw;
 
@@ -381,11 +382,13 @@ TEST_CASE("a full table gives up its mildest fault, one that finds no room acts 
     REQUIRE(table.faults().full());
     REQUIRE(table.changes().size() == 3);  // the warning gone, the new one there, and that it is so
     REQUIRE(listed(table, FaultId::too_many_faults)->level == FaultClass::warn);
+    REQUIRE(listed(table, FaultId::too_many_faults)->direction == Direction::none);
 
     fill(FaultClass::block);
     table.report(fault(FaultId::temp_hot, FaultClass::block, Direction::discharge));
     table.settle(t0 + 2s);
     REQUIRE(listed(table, FaultId::too_many_faults)->level == FaultClass::block);
+    REQUIRE(listed(table, FaultId::too_many_faults)->direction == Direction::both);
     REQUIRE(table.effect().blocks_all());
     // A BLOCK without a place has no hold of its own: this one is held in its stead.
     for (int s = 3; s <= 33; ++s) {
@@ -626,4 +629,70 @@ TEST_CASE("the hold of a fault that has become milder is that of what it is now"
     CHECK(table.faults().size() == 1);
     table.settle(t0 + 15s);
     CHECK(table.faults().empty());
+}
+
+TEST_CASE("what finds no place acts in its own direction before the round is settled, softly where it is soft")
+{
+    // SAFE-040
+    for (const bool soft : {false, true}) {
+        FaultTable table;
+        for (std::size_t i = 0; i + 1 < Faults::capacity(); ++i)
+            table.report(fault(FaultId::bms_fault, FaultClass::block, Direction::charge, std::to_string(i)));
+        table.report(fault(FaultId::temp_hot, FaultClass::block, Direction::discharge), 0s, soft);
+        CHECK(table.preview(t0).blocked == (soft ? Direction::charge : Direction::both));
+        table.settle(t0);
+        CHECK(table.effect().blocks_all());
+    }
+}
+
+TEST_CASE("of the mildest the one that came first gives way, and what nobody was told of does not end")
+{
+    // SAFE-040
+    FaultTable table;
+    const auto fill = [&] {
+        for (std::size_t i = 0; i + 1 < Faults::capacity(); ++i)
+            table.report(fault(FaultId::bms_fault, i == 5 || i == 7 ? FaultClass::warn : FaultClass::block, Direction::charge,
+                std::to_string(i)));
+    };
+    fill();
+    table.report(fault(FaultId::temp_hot, FaultClass::block, Direction::charge));
+    CHECK(table.changes().empty());
+    table.settle(t0);
+    const auto is_listed = [&](std::string_view detail) {
+        return std::any_of(
+            table.faults().begin(), table.faults().end(), [&](const ActiveFault& f) { return f.detail == detail; });
+    };
+    CHECK_FALSE(is_listed("5"));
+    CHECK(is_listed("7"));
+    CHECK(listed(table, FaultId::temp_hot) != nullptr);
+}
+
+TEST_CASE("what is lost is a warning at least, however mild it was")
+{
+    // SAFE-040
+    for (const FaultClass level : {FaultClass::info, FaultClass::warn, FaultClass::derate}) {
+        FaultTable table;
+        for (std::size_t i = 0; i < Faults::capacity(); ++i)
+            table.report(fault(FaultId::bms_fault, level, Direction::charge, std::to_string(i)));
+        table.settle(t0);
+        REQUIRE(listed(table, FaultId::too_many_faults) != nullptr);
+        CHECK(listed(table, FaultId::too_many_faults)->level == FaultClass::warn);
+        CHECK(listed(table, FaultId::too_many_faults)->direction == Direction::none);
+        CHECK(table.effect().blocked == Direction::none);
+    }
+}
+
+TEST_CASE("of a fault that is over nothing is known of a cause")
+{
+    // SAFE-045
+    FaultTable table;
+    const ActiveFault crit = fault(FaultId::cell_high_crit, FaultClass::trip, Direction::both);
+    table.report(crit);
+    table.settle(t0);
+    CHECK(table.cause_of(crit, t0).there);
+    REQUIRE(table.reset(crit));
+    table.settle(t0 + 1s);
+    REQUIRE(table.faults().empty());
+    CHECK_FALSE(table.cause_of(crit, t0 + 1s).there);
+    CHECK_FALSE(table.cause_of(crit, t0 + 1s).known);
 }
