@@ -172,7 +172,6 @@ void FaultTable::adopt(Entry& e, Instant now)
     e.shown.latched = e.shown.level >= FaultClass::trip;
     e.shown.resettable = false;
     e.shown.count = before.count;
-    e.shown.last = before.last;
     e.soft = e.reported_soft;
     e.hold = e.reported_hold;
     e.absent.reset();

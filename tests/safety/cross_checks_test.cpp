@@ -831,3 +831,70 @@ TEST_CASE("identity: capacity and window are watched from when they are known to
     tower.battery.modules[0].serial.assign("B");
     CHECK(tower.look(true, 50) == Found{"module"});
 }
+
+TEST_CASE("a finding stays for as long as what was found, and thirty seconds more")
+{
+    // SAFE-028, SAFE-042
+    Crossed c;
+    c.samples.voltage.fresh = 110_V;
+    c.samples.current.fresh = 0_A;
+    c.samples.cell_min.fresh = 3301_mV;
+    c.samples.cell_max.fresh = 3300_mV;
+    c.samples.temperature_min.fresh = 21_degC;
+    c.samples.temperature_max.fresh = 20_degC;
+    bool well = false;
+    const auto each = [&] {
+        c.cells(3300_mV, well ? 3300_mV : 3400_mV);
+        c.inverter.voltage.set(well ? 110_V : 120_V, c.now + 1s);
+        c.inverter.current.set(well ? 0_A : 20_A, c.now + 1s);
+    };
+    constexpr std::array all{
+        "cell_sum", "cell_order", "temperature_order", "cell_extremes", "inverter_voltage", "inverter_current"};
+    for (int i = 0; i < 100; ++i) {
+        each();
+        c.look();
+    }
+    for (const char* what : all) {
+        CAPTURE(what);
+        CHECK(c.find(what) != nullptr);
+    }
+    well = true;
+    c.samples.voltage.fresh = 13'200_mV;
+    c.samples.cell_min.fresh = 3300_mV;
+    c.samples.temperature_min.fresh = 20_degC;
+    c.inverter.voltage.forget();
+    for (int i = 0; i <= 30; ++i) {
+        each();
+        c.inverter.voltage.set(13'200_mV, c.now + 1s);
+        c.look();
+        for (const char* what : all) {
+            CAPTURE(what);
+            CHECK((c.find(what) != nullptr) == (i < 30));
+        }
+    }
+}
+
+TEST_CASE("identity: a mismatch stays for as long as there is one, and thirty seconds more")
+{
+    // SAFE-116
+    for (const bool gap : {false, true}) {
+        FaultTable faults;
+        SafetyConfig config;
+        IdentityWatch watch;
+        BatteryState battery;
+        Instant now{std::chrono::hours{3}};
+        const auto look = [&] {
+            now += 1s;
+            battery.cell_voltage_max.set(3300_mV, now);
+            watch.update(battery, {}, 16, false, {config, faults, now, 1});
+            faults.settle(now);
+            return faults.faults().size() == 1;
+        };
+        battery.cell_count = gap ? 16 : 15;
+        battery.cell_gap = gap;
+        for (int i = 0; i < 100; ++i) CHECK(look());
+        battery.cell_count = 16;
+        battery.cell_gap = false;
+        for (int i = 0; i <= 30; ++i) CHECK(look() == (i < 30));
+    }
+}

@@ -194,11 +194,20 @@ TEST_CASE("a latched fault keeps the class and the values it latched with; only 
     REQUIRE(table.faults()[0].level == FaultClass::trip);
     REQUIRE(table.faults()[0].value_milli == 40'000);
     REQUIRE(table.changes().empty());
+    f.level = FaultClass::trip;
+    f.value_milli = 2;
+    table.settle(t0 + 2s);
+    table.report(f);
+    table.settle(t0 + 3s);
+    REQUIRE(table.faults()[0].value_milli == 40'000);
+    REQUIRE(table.faults()[0].count == 2);
     f.level = FaultClass::emergency;
     table.report(f);
-    table.settle(t0 + 2s);
+    table.settle(t0 + 4s);
     REQUIRE(table.faults()[0].level == FaultClass::emergency);
     REQUIRE(table.faults()[0].since == t0);
+    REQUIRE(table.faults()[0].count == 2);
+    REQUIRE(table.faults()[0].last == t0 + 4s);
 }
 
 TEST_CASE("what was latched before a restart is latched after it")
