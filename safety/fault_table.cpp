@@ -145,8 +145,7 @@ FaultEffect FaultTable::preview(Instant now) const
     FaultEffect effect = overflow_;
     for (const Entry& e : entries_) {
         if (e.seen) add(effect, e.reported, e.reported_soft);
-        if (e.shown.latched || (e.shown.level != FaultClass::none && e.absent.elapsed(now) < e.hold))
-            add(effect, e.shown, e.soft);
+        if (e.shown.latched || e.absent.elapsed(now) < e.hold) add(effect, e.shown, e.soft);
     }
     return effect;
 }
@@ -213,7 +212,7 @@ bool FaultTable::settle(Entry& e, Instant now)
         adopt(e, now);
         return true;
     }
-    if (e.shown.level != FaultClass::none && e.absent.update(true, now) < e.hold) return true;
+    if (e.absent.update(true, now) < e.hold) return true;
     if (!e.seen) return false;
     adopt(e, now);
     return true;
@@ -236,7 +235,7 @@ void FaultTable::settle(Instant now, const Evidence& evidence)
             ++i;
             continue;
         }
-        if (e.shown.level != FaultClass::none) note(Change::What::cleared, e.shown, e.shown.level);
+        note(Change::What::cleared, e.shown, e.shown.level);
         entries_.erase_ordered(i);
     }
     find_first_cause();

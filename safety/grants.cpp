@@ -17,12 +17,9 @@ Ceiling GrantRamp::update(const Input& in, Instant now)
     const bool worth_it = granted_ > Power{} || in.limit.power >= in.least;
     const bool settled = settled_.for_at_least(in.limit.power > granted_ && worth_it, in.settle, now);
     if (!rise_at_) rise_at_ = now;  // whoever is asked for the first time has stood at nothing until now
-    bool rising = false;
-    if (out.power > granted_) {
-        const Power reached = settled ? rise_from_ + grown(in.rise_per_second, now - *rise_at_) : granted_;
-        rising = settled && reached < out.power;
-        out.lower(reached, Cause::ramp);
-    }
+    const Power reached = settled ? rise_from_ + grown(in.rise_per_second, now - *rise_at_) : granted_;
+    bool rising = settled && reached < out.power;
+    out.lower(reached, Cause::ramp);
     if (in.fades) {
         if (!fade_from_) fade_from_ = granted_;
         const Duration gone = now - *in.fades;

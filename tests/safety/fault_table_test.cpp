@@ -405,6 +405,8 @@ TEST_CASE("a full table gives up its mildest fault, one that finds no room acts 
         REQUIRE(table.effect().blocks_all() == (s < 33));
     }
     REQUIRE(table.faults().empty());
+    REQUIRE(table.effect().worst == FaultClass::none);
+    REQUIRE(table.effect().blocked == Direction::none);
 }
 
 TEST_CASE("a latch that finds no place, or loses it to a worse one, is kept by TOO_MANY_FAULTS")
