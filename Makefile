@@ -5,7 +5,8 @@ FUZZ_SECONDS ?= 60
 SOAK_SECONDS ?= 3600
 # mosquitto lives in /usr/sbin, which is not on everybody's path.
 export PATH := $(PATH):/usr/sbin:/sbin
-configure_and_build = cmake --preset $(1) --log-level=WARNING >/dev/null && cmake --build --preset $(1)
+# Where everything is checked, warnings of g++ are errors too; those of clang always are.
+configure_and_build = cmake --preset $(1) $(if $(CI),-DBATGW_WERROR=ON) --log-level=WARNING >/dev/null && cmake --build --preset $(1)
 
 quick: ## build, and run the tests that need no virtual machine
 	@tools/install-packages build
@@ -23,16 +24,19 @@ test: ## every test but the long ones: with a real broker and, in a virtual mach
 	@$(call configure_and_build,dev)
 	@tools/run-tests dev -LE long
 
-check_steps = test format-check traceability tidy cover asan tsan
+check_steps = test format-check traceability tidy asan tsan
+check: export CI = true
 check: $(check_steps) ## all that a change must pass
 
 check-steps:
 	@echo $(check_steps)
 
-asan: ## the tests under AddressSanitizer and UndefinedBehaviorSanitizer
+asan: ## the tests under AddressSanitizer and UndefinedBehaviorSanitizer, and what of judge and drivers they cover
 	@tools/install-packages check
 	@$(call configure_and_build,asan)
+	@rm -rf build/asan/profiles
 	@tools/run-tests asan -LE 'canlab|long'
+	@tools/coverage
 
 tsan: ## the tests of everything with threads under ThreadSanitizer
 	@tools/install-packages check
@@ -44,18 +48,11 @@ tidy: ## clang-tidy over the program
 	@cmake --preset dev --log-level=WARNING >/dev/null
 	@tools/tidy
 
-cover: ## line coverage of judge and drivers by their own tests, and its bar
+cover: ## coverage of judge and drivers by their own tests, and its bar; `make asan` tells it too
 	@tools/install-packages check
-	@$(call configure_and_build,coverage) -t tests_core
-	@find build/coverage -name '*.gcda' -delete
-	@tools/run-tests coverage -L core -LE long
-	@tools/coverage
-
-cover-all: ## line coverage of every room by all tests
-	@tools/install-packages check
-	@$(call configure_and_build,coverage)
-	@find build/coverage -name '*.gcda' -delete
-	@tools/run-tests coverage -LE 'canlab|long'
+	@$(call configure_and_build,asan) -t tests_core
+	@rm -rf build/asan/profiles
+	@tools/run-tests asan -L core -LE long
 	@tools/coverage
 
 fuzz: ## every fuzz target for FUZZ_SECONDS (60) each
@@ -114,4 +111,4 @@ help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 16
 
 .NOTPARALLEL:
-.PHONY: quick demo test check asan tsan tidy cover cover-all fuzz long soak bench mutate format format-check docs traceability install clean help check-steps
+.PHONY: quick demo test check asan tsan tidy cover fuzz long soak bench mutate format format-check docs traceability install clean help check-steps

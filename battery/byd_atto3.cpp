@@ -283,7 +283,6 @@ void Driver::refuse(std::uint32_t id, Instant at)
         break;
     case sensor_temperatures.id: state_.temperatures.refuse(); break;
     case ambient_frame.id: state_.temperature_ambient.refuse(); break;
-    default: break;
     }
 }
 

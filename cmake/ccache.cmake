@@ -1,5 +1,6 @@
 # ccache where there is one. Neither the build folder nor the place of the checkout takes part in the hash, so that all
-# presets and clones share their objects; a precompiled header is told by its content. Coverage notes hold absolute paths, therefore that build hashes its place.
+# presets and clones share their objects; a precompiled header is told by its content. What counts coverage holds absolute paths: that build
+# hashes its place.
 find_program(CCACHE ccache)
 if(CCACHE AND NOT CMAKE_CXX_COMPILER_LAUNCHER)
   if(BATGW_COVERAGE)
