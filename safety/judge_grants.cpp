@@ -15,8 +15,7 @@ constexpr Percent least_from_zero = Percent::from_milli(1500);
 Cause cause_of(const ActiveFault& f)
 {
     switch (f.id) {
-    case FaultId::bat_link_lost:
-    case FaultId::inv_link_lost: return Cause::link;
+    case FaultId::bat_link_lost: return Cause::link;
     case FaultId::cell_high:
     case FaultId::cell_high_crit:
     case FaultId::cell_low:
@@ -55,7 +54,7 @@ Cause cause_of(const ActiveFault& f)
 std::optional<Voltage> Judge::voltage_for_power(const Round& r) const
 {
     const auto measured = samples_.voltage.fresh;
-    if (!measured || r.pack == nullptr || !r.pack->facts.voltage_nominal) return measured;
+    if (!measured || !r.pack->facts.voltage_nominal) return measured;
     return std::min(*measured, *r.pack->facts.voltage_nominal);
 }
 
@@ -103,10 +102,8 @@ std::optional<Cause> Judge::nothing_because(const Round& r, Direction direction)
     if (r.pack == nullptr || !r.battery_link.alive) return Cause::link;
     if (covers(r.signals.gone, direction) || !battery_ready_) return Cause::stale;
     if (const ActiveFault* f = faults_.blocking(direction)) return cause_of(*f);
-    if (covers(faults_.effect().blocked, direction)) return Cause::fault;
     if (!r.identity_known) return Cause::battery;
-    const ContactorVerdict& contactors = r.contactors.verdict;
-    if (!contactors.power_allowed || r.contactors.opening || contactors.state > ContactorState::unknown) return Cause::contactor;
+    if (!r.contactors.verdict.power_allowed) return Cause::contactor;
     if (r.inverter_link.blocks) return Cause::link;
     if (!started_) return Cause::contactor;
     if (stop_methods_.result().nothing) return Cause::inverter;
@@ -203,24 +200,20 @@ void Judge::set_voltages(const Round& r)
     if (r.pack == nullptr) return;
     if (profile_.count_from_battery && !r.pack->facts.cells) return;  // never from a count that nobody confirmed
     const bool blocked = faults_.effect().blocks_all() || !r.battery_link.alive;
-    if (blocked && verdict_.voltage_max && verdict_.voltage_min) return;
-    std::optional<Voltage> upper = r.window.max, lower = r.window.min;
-    if (r.cells && upper && lower) {
+    if ((blocked && verdict_.voltage_max) || !r.window.max || !r.window.min) return;
+    Voltage upper = *r.window.max, lower = *r.window.min;
+    if (r.cells) {
         const auto n = static_cast<std::int64_t>(std::min(*r.cells, 1000U));
-        upper = std::min(*upper, config_.cell.target * n);
-        lower = std::max(*lower, config_.cell.cutoff * n);
+        upper = std::min(upper, config_.cell.target * n);
+        lower = std::max(lower, config_.cell.cutoff * n);
     }
-    bool upper_asked = false, lower_asked = false;
     const BatteryState& b = r.pack->state;
-    if (const auto wanted = b.charge_voltage_wanted.fresh(r.now); wanted && upper && *wanted > Voltage{} && *wanted <= *upper) {
-        upper = wanted;
-        upper_asked = true;
-    }
-    if (const auto wanted = b.discharge_voltage_wanted.fresh(r.now); wanted && lower && *wanted >= *lower) {
-        lower = wanted;
-        lower_asked = true;
-    }
-    if (!upper || !lower || *lower >= *upper) return;
+    const auto up_to = b.charge_voltage_wanted.fresh(r.now), down_to = b.discharge_voltage_wanted.fresh(r.now);
+    const bool upper_asked = up_to && *up_to > Voltage{} && *up_to <= upper;
+    const bool lower_asked = down_to && *down_to >= lower;
+    if (upper_asked) upper = *up_to;
+    if (lower_asked) lower = *down_to;
+    if (lower >= upper) return;
     verdict_.voltage_max = upper;
     verdict_.voltage_min = lower;
     verdict_.voltage_max_asked = upper_asked;

@@ -47,13 +47,12 @@ void Judge::set_flags(const Round& r)
         v.pack.voltage_max && v.pack.voltage_min;
     const OperatorState& op = r.in.operator_;
     const bool wanted = !op.paused && !op.contactors_open && !stop_since_;
-    v.ready =
-        v.battery_valid && started_ && !effect.blocks_all() && v.contactors.power_allowed && !r.contactors.opening && wanted;
+    v.ready = v.battery_valid && started_ && !effect.blocks_all() && v.contactors.power_allowed && wanted;
 
     // SAFE-112. Silence tells of a fault, not of a pack that is cold, or full at one end and empty at the other: zeros tell that.
     // A pack that no longer talks cannot prove its contactors open: the order to open has then stood for as long.
     const bool not_ours = config_.contactors.mode == ContactorMode::none;
-    const bool fault = effect.worst >= FaultClass::trip || (battery_ready_ && (!v.battery_valid || !r.battery_link.alive));
+    const bool fault = effect.worst >= FaultClass::trip || (battery_ready_ && !v.battery_valid);
     const bool told_zero = v.charge.is_zero() && v.discharge.is_zero() && fault && r.inverter_bus.up;
     const bool ordered = v.contactors.order == ContactorOrder::open && !r.closed;
     const bool opened = not_ours || r.contactors.is_open || open_ordered_.for_at_least(ordered, silence_after, r.now);
@@ -100,7 +99,9 @@ GatewayState Judge::state_now(const Round& r) const
     for (const ActiveFault& f : v.faults)
         if (f.level == FaultClass::block) blocked = blocked | f.direction;
     const auto cut_off = [](const Grant& g) { return g.is_zero() && (g.by() == Cause::link || g.by() == Cause::contactor); };
-    if (blocked == Direction::both || (cut_off(v.charge) && cut_off(v.discharge))) return GatewayState::block;
+    if (cut_off(v.charge)) blocked = blocked | Direction::charge;
+    if (cut_off(v.discharge)) blocked = blocked | Direction::discharge;
+    if (blocked == Direction::both) return GatewayState::block;
     if (r.in.operator_.paused) return GatewayState::paused;
     if (covers(blocked, Direction::charge)) return GatewayState::block_charge;
     if (covers(blocked, Direction::discharge)) return GatewayState::block_discharge;

@@ -70,7 +70,8 @@ ResetOutcome reset_latches(FaultTable& faults, const ResetRequest& request, Inst
         if (!f.latched || !is_named(f, request.fault)) continue;
         if (const auto no = refuse(faults, f, request, now)) {
             if (!refusal) refusal = no;
-        } else if (faults.reset(f)) {
+        } else {
+            faults.reset(f);
             reset.append(done++ == 0 ? "reset: " : ", ").append(fault_name(f).view());
         }
     }

@@ -122,7 +122,6 @@ Fractions SocLimits::update(const PackSamples& in, const LimitContext& context)
     left.discharge = std::min(left.discharge, discharge.fraction);
     left.discharge_most = discharge.most;
     const auto derate = [&](Detector& d, bool on, Direction direction, Percent from) {
-        on = on && soc;
         if (d.update({soc.has_value(), on, !on, in.soc.samples}, {.hold = context.config.hold}, context.now))
             tell(FaultId::soc_curve, FaultClass::derate, direction, from);
     };

@@ -100,7 +100,7 @@ Beside ParallelWatch::beside(std::size_t pack, std::span<const ParallelPack> pac
         const Connection other = connection(*packs[j].verdict);
         if (other == Connection::unclear || (other == Connection::joined && !settled_[pack])) b.may_join = false;
     }
-    if (level_ != FaultClass::none && mismatch_ && mismatch_->pack == pack) {
+    if (mismatch_ && mismatch_->pack == pack) {
         b.mismatch = level_;
         b.difference = mismatch_->difference;
         b.allowed = mismatch_->allowed;

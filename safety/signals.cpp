@@ -372,7 +372,7 @@ SignalWatch::Result SignalWatch::update(
         report(id, config, faults, now);
         if (!is_there(c.quality)) r.required_fresh = false;
         if (fading(c, config, now)) {
-            if (covers(serves(id), Direction::charge)) earliest(r.charge_fades, c.out_since);
+            earliest(r.charge_fades, c.out_since);  // no measurement serves discharging alone
             if (covers(serves(id), Direction::discharge)) earliest(r.discharge_fades, c.out_since);
         } else if (c.out || !is_there(c.quality)) {
             r.gone = r.gone | serves(id);

@@ -62,7 +62,7 @@ const StopMethods::Result& StopMethods::update(
     result_ = Result{};
     engage(charge_, Direction::charge, config);
     engage(discharge_, Direction::discharge, config);
-    const bool told_zeros = result_.nothing && (was_silent || (in.told && in.charge_zero && in.discharge_zero));
+    const bool told_zeros = result_.nothing && (was_silent || (in.charge_zero && in.discharge_zero));
     result_.silent = zeros_.for_at_least(told_zeros, zeros_before_silence, now);
     return result_;
 }

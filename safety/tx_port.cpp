@@ -56,7 +56,7 @@ typename BasicTxPort<Frame>::Slot* BasicTxPort<Frame>::find(const Frame& frame, 
         refusals = slot.refusals;
         if (slot.rule.len != frame.len) return nullptr;
         if (!slot.rule.paged) return &slot;
-        const std::uint8_t page = frame.len > 0 ? frame.data[0] : std::uint8_t{0};
+        const std::uint8_t page = frame.data[0];
         if (!slot.page) slot.page = page;
         if (*slot.page == page) return &slot;
     }

@@ -253,3 +253,108 @@ TEST_CASE("gpio: an orderly stop opens the contactors and leaves every coil off"
     hurried.step(10ms);
     CHECK_FALSE(hurried.verdict().contactors.coils.any_main());
 }
+
+TEST_CASE("gpio: while the contactors are open, too, an emergency and lost lines end the heartbeat")
+{
+    // SAFE-213
+    for (const bool lines : {true, false}) {
+        CAPTURE(lines);
+        LinesHouse h;
+        REQUIRE(h.live_until(ContactorState::open));
+        h.live_for(2s);
+        h.beats.clear();
+        h.live_for(1s);
+        CHECK(h.beats.size() >= 8);
+        if (lines)
+            h.lines.stop_released = false;
+        else
+            h.lines.held = false;
+        h.live_for(500ms);
+        h.beats.clear();
+        h.live_for(2s);
+        CHECK(h.beats.size() == 1);
+        CHECK_FALSE(h.beats.back().second);
+    }
+}
+
+TEST_CASE("gpio: a pack that is taken out takes the power with it")
+{
+    // SAFE-003
+    LinesHouse h;
+    REQUIRE(h.live_until(ContactorState::closed));
+    REQUIRE(h.verdict().contactors.power_allowed);
+    JudgeInputs in = h.inputs;
+    in.inverter = &h.inverter;
+    h.now += 10ms;
+    h.judge().evaluate(in, h.now);
+    CHECK_FALSE(h.verdict().contactors.power_allowed);
+    CHECK(h.charge() == 0_W);
+}
+
+TEST_CASE("gpio: a battery without switches of its own that it tells of is precharged through at once")
+{
+    // SAFE-141
+    LinesHouse h;
+    h.profile.states_contactor = false;
+    h.silent.insert(SignalId::contactor);
+    REQUIRE(h.live_until(ContactorState::closed));
+    h.live_for(40s);
+    CHECK(h.charge() == 10_kW);
+}
+
+TEST_CASE("gpio: one permission is enough to close, none keeps the contactors open")
+{
+    // SAFE-141
+    struct Says {
+        bool charge, discharge, closes;
+    };
+    for (const Says says : {Says{true, false, true}, Says{false, true, true}, Says{false, false, false}}) {
+        CAPTURE(says.charge);
+        CAPTURE(says.discharge);
+        LinesHouse h;
+        h.profile.signals[index(SignalId::flags)] = {.provided = true, .period = 100ms};
+        h.also = [&h, says] {
+            h.live();
+            h.state.charge_allowed.set(says.charge, h.now);
+            h.state.discharge_allowed.set(says.discharge, h.now);
+        };
+        CHECK(h.live_until(ContactorState::closed, 30s) == says.closes);
+        if (!says.closes) CHECK(h.verdict().contactors.state == ContactorState::open);
+    }
+}
+
+TEST_CASE("gpio: a current counts for precharging only where the battery measures it ten times a second")
+{
+    // SAFE-144
+    struct Case {
+        bool provided;
+        Duration period;
+        bool closes;
+    };
+    for (const Case c : {Case{true, 100ms, false}, Case{true, 101ms, true}, Case{true, Duration{}, true},
+             Case{false, 100ms, true}, Case{true, 1us, false}}) {
+        CAPTURE(c.period / 1us);
+        LinesHouse h;
+        h.profile.signals[index(SignalId::current)] = {.provided = c.provided, .period = c.period};
+        h.current = 1_A;  // what an inverter's own supply draws
+        CHECK(h.live_until(ContactorState::closed, 20s) == c.closes);
+    }
+}
+
+TEST_CASE("gpio: a link that the battery measures itself counts before the inverter's")
+{
+    // SAFE-144
+    for (const bool follows : {true, false}) {
+        CAPTURE(follows);
+        LinesHouse h;
+        h.link = false;
+        h.inverter.voltage.set_max_age(5s);
+        h.also = [&h, follows] {
+            h.live();
+            const Voltage up = Voltage::from_milli(static_cast<std::int64_t>(400'000 * h.link_share));
+            h.state.link_voltage.set(follows ? up : 0_V, h.now);
+            h.inverter.voltage.set(follows ? 0_V : up, h.now);
+        };
+        CHECK(h.live_until(ContactorState::closed, 20s) == follows);
+    }
+}

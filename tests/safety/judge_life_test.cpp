@@ -1001,8 +1001,9 @@ TEST_CASE("a pack that says open and yet holds the inverter's side up: a trip wh
           "inverter may do it")
 {
     // SAFE-156 (e)
-    const auto judged = [](ContactorMode mode, bool fed) {
+    const auto judged = [](ContactorMode mode, bool fed, bool observe = false) {
         House house;
+        house.safety.observe = observe;
         house.safety.contactors.mode = mode;
         house.safety.contactors.close_automatically = false;
         house.safety.contactors.inverter_feeds_link = fed;
@@ -1021,6 +1022,7 @@ TEST_CASE("a pack that says open and yet holds the inverter's side up: a trip wh
     CHECK(judged(ContactorMode::bms_command, false).level == FaultClass::trip);
     CHECK(judged(ContactorMode::bms_command, false).direction == Direction::both);
     CHECK(judged(ContactorMode::none, false).level == FaultClass::block);
+    CHECK(judged(ContactorMode::bms_command, false, true).level == FaultClass::block);
     const ActiveFault fed = judged(ContactorMode::bms_command, true);
     CHECK(fed.level == FaultClass::warn);
     CHECK(fed.direction == Direction::none);

@@ -346,3 +346,17 @@ TEST_CASE("faults found at start are judged with the first verdict and can be re
     house.run(60s);
     CHECK(house.charge() == 10_kW);
 }
+
+TEST_CASE("of several latches that cannot be reset the answer names the first")
+{
+    // SAFE-045
+    Bench b;
+    const ActiveFault first = fault(FaultId::bms_fault, FaultClass::trip, "F1"),
+                      second = fault(FaultId::bms_fault, FaultClass::trip, "F2");
+    b.happens(first);
+    b.pass(10s, {first, second});
+    const ResetOutcome outcome = b.ask("BMS_FAULT");
+    CHECK(outcome.code == CommandCode::cause_present);
+    CHECK(outcome.reset == 0);
+    CHECK(outcome.text == "BMS_FAULT:F1: its cause is still there");
+}

@@ -803,3 +803,79 @@ TEST_CASE("a permission that the battery takes away blocks its direction at once
     house.step();
     REQUIRE(house.time_until([&] { return !house.has(FaultId::bms_denies); }, 60s) == 5s);
 }
+
+TEST_CASE("a curve without points grants nothing, and is no fault of the battery")
+{
+    // SAFE-075
+    for (const bool cells : {true, false}) {
+        CAPTURE(cells);
+        House house;
+        auto& s = house.safety;
+        (cells ? s.cell.charge_curve : s.temperature.charge_curve) = {};
+        house.up();
+        CHECK(house.charge() == 0_W);
+        CHECK(house.verdict().charge.by() == (cells ? Cause::cell_voltage : Cause::temperature));
+        CHECK(house.discharge() == 10_kW);
+        CHECK_FALSE(house.has(FaultId::cell_high_curve));
+        CHECK_FALSE(house.has(FaultId::temp_cold));
+        CHECK_FALSE(house.has(FaultId::temp_hot));
+        House other;
+        (cells ? other.safety.cell.discharge_curve : other.safety.temperature.discharge_curve) = {};
+        other.up();
+        CHECK(other.charge() == 10_kW);
+        CHECK(other.discharge() == 0_W);
+        CHECK_FALSE(other.has(FaultId::cell_low_curve));
+        CHECK_FALSE(other.has(FaultId::temp_cold));
+    }
+}
+
+TEST_CASE("temperature limits are trusted to a battery that states limits, not to one that states none")
+{
+    // SAFE-072
+    const auto charge_at_zero = [](bool trust, bool states) {
+        House house;
+        house.safety.temperature.trust_battery_limits = trust;
+        house.profile.states_limits = states;
+        house.temperature_min = house.temperature_max = Temperature::from_milli(-1000);
+        house.up();
+        return house.charge();
+    };
+    CHECK(charge_at_zero(true, true) > 0_W);
+    CHECK(charge_at_zero(true, false) == 0_W);
+    CHECK(charge_at_zero(false, true) == 0_W);
+}
+
+TEST_CASE("a reduction by temperature names the directions that are reduced")
+{
+    // SAFE-072
+    const auto direction = [](Curve charge, Curve discharge) {
+        House house;
+        house.safety.temperature.charge_curve = charge;
+        house.safety.temperature.discharge_curve = discharge;
+        house.up();
+        const ActiveFault* f = house.fault(FaultId::temp_curve);
+        return f == nullptr ? Direction::none : f->direction;
+    };
+    const Curve all = make_curve({{-20'000, 1000}, {60'000, 1000}}), half = make_curve({{-20'000, 500}, {60'000, 500}});
+    CHECK(direction(all, all) == Direction::none);
+    CHECK(direction(half, all) == Direction::charge);
+    CHECK(direction(all, half) == Direction::discharge);
+    CHECK(direction(half, half) == Direction::both);
+}
+
+TEST_CASE("a spread that was there is not over because a sensor is gone; what is shown then is the limit")
+{
+    // SAFE-065, SAFE-041
+    House house;
+    house.temperature_min = 20_degC;
+    house.temperature_max = 36_degC;
+    house.run(35s);
+    REQUIRE(house.has(FaultId::temp_spread, FaultClass::block));
+    CHECK(house.fault(FaultId::temp_spread)->value_milli == 16'000);
+    CHECK(house.fault(FaultId::temp_spread)->limit_milli == 15'000);
+    CHECK(house.fault(FaultId::temp_spread)->unit == Unit::kelvin);
+    house.silent.insert(SignalId::temperature_max);
+    house.run(200s);
+    CHECK(house.has(FaultId::temp_spread, FaultClass::block));
+    CHECK(house.fault(FaultId::temp_spread)->value_milli == 15'000);
+}

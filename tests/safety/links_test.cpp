@@ -236,3 +236,20 @@ TEST_CASE("black start: no inverter can be missed where the link check is inform
     CHECK(start.update(true, false, config, t0).in_use);
     CHECK_FALSE(start.update(true, false, config, t0 + 86'000s).open);
 }
+
+TEST_CASE("black start: of more than three tries the last three count, each for a day")
+{
+    // SAFE-183
+    SafetyConfig::InverterLink config;
+    config.black_start = true;
+    BlackStart start;
+    // Closed by somebody, an inverter comes, opened again: at 0, 1, 2 and 3 hours.
+    for (const Duration t : {0s, 3600s, 7200s, 10'800s}) {
+        CHECK(start.update(true, false, config, t0 + t).in_use);
+        CHECK_FALSE(start.update(true, true, config, t0 + t + 60s).in_use);
+        start.update(false, false, config, t0 + t + 120s);
+    }
+    CHECK_FALSE(start.update(false, false, config, t0 + 86'400s).allowed);
+    CHECK_FALSE(start.update(false, false, config, t0 + 90'000s - 1us).allowed);
+    CHECK(start.update(false, false, config, t0 + 90'000s).allowed);
+}

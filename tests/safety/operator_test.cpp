@@ -428,3 +428,31 @@ TEST_CASE("command rate: what only switches off is exempt")
     CHECK_FALSE(only_restricts(limits({.charge_w = 0_W})));  // may end by itself
     CHECK_FALSE(only_restricts(switched(CommandKind::ping, false)));
 }
+
+TEST_CASE("operator: a limit whose end alone moves is a change, also where the other direction's end is the one shown")
+{
+    // SAFE-195, MQTT-053
+    for (const bool charge : {true, false}) {
+        CAPTURE(charge);
+        Operator op{config()};
+        const auto renew = [&](Duration ttl) {
+            return op.apply(charge ? limits({.charge_w = 1_kW, .ttl = ttl}) : limits({.discharge_w = 1_kW, .ttl = ttl}), t0).code;
+        };
+        op.apply(charge ? limits({.discharge_w = 1_kW, .ttl = 50s}) : limits({.charge_w = 1_kW, .ttl = 50s}), t0);
+        CHECK(renew(100s) == CommandCode::ok);
+        CHECK(renew(100s) == CommandCode::unchanged);
+        CHECK(renew(200s) == CommandCode::ok);
+        CHECK(op.next_expiry() == t0 + 50s);
+    }
+}
+
+TEST_CASE("operator: what is the judge's or the black box's is no command of his")
+{
+    // SAFE-193
+    for (const CommandKind kind : {CommandKind::reset, CommandKind::capture}) {
+        Operator op{config()};
+        const OperatorState before = op.state();
+        CHECK(op.apply(switched(kind, true), t0).code == CommandCode::unknown_command);
+        CHECK(op.state() == before);
+    }
+}

@@ -5,6 +5,8 @@
 
 #include <doctest/doctest.h>
 
+#include <algorithm>
+
 using namespace batgw;
 using batgw::test::House;
 
@@ -292,4 +294,66 @@ TEST_CASE("an empty battery that is drained for half an hour more is a warning u
     low_pack.run(31min, 500ms);
     REQUIRE(low_pack.has(FaultId::pack_low));
     REQUIRE(low_pack.has(FaultId::idle_drain));
+}
+
+TEST_CASE("what an inverter was told in its first seconds counts for as long as any other limit")
+{
+    // SAFE-066
+    const SafetyConfig config;
+    const auto& rule = config.over_limit;
+    FaultTable faults;
+    OverLimit watch;
+    Sample<Current> current;
+    const Instant start{Duration{9'000'000'123}}, dropped = start + rule.grace - 200ms;
+    const auto warned_after = [&](Direction direction) -> Duration {
+        watch = OverLimit{};
+        faults = FaultTable{};
+        for (Instant now = start; now < start + 60s; now += 100ms) {
+            const Current most = now < dropped ? 20_A : 5_A;
+            current.fresh = direction == Direction::charge ? 15_A : -15_A;
+            ++current.samples;
+            const OverLimit::Input in{.current = current, .charge = most, .discharge = most, .told = true};
+            watch.update(in, {.config = config, .faults = faults, .now = now});
+            faults.settle(now, {});
+            if (!faults.faults().empty()) return now - dropped;
+        }
+        return for_ever;
+    };
+    for (const Direction direction : {Direction::charge, Direction::discharge}) {
+        const Duration took = warned_after(direction);
+        CHECK(took >= rule.grace + rule.warn);
+        CHECK(took <= rule.grace + rule.warn + 300ms);
+    }
+}
+
+TEST_CASE("an empty battery is drained by a tenth of an ampere, charged by as much, and neither by less")
+{
+    // SAFE-068
+    const SafetyConfig config;
+    FaultTable faults;
+    OverLimit watch;
+    Sample<Current> current;
+    Instant now{Duration{9'000'000'123}};
+    const auto drained = [&](Current i, Duration time, bool empty = true) {
+        bool found = false;
+        for (const Instant end = now + time; now < end; now += 10s) {
+            current.fresh = i;
+            ++current.samples;
+            watch.update({.current = current, .charge = {}, .discharge = {}, .empty = empty},
+                {.config = config, .faults = faults, .now = now});
+            faults.settle(now, {});
+            found = std::any_of(faults.faults().begin(), faults.faults().end(), [](const ActiveFault& f) {
+                return f.id == FaultId::idle_drain && f.level == FaultClass::warn && f.device == Device::battery &&
+                    f.device_number == 1;
+            });
+        }
+        return found;
+    };
+    const Current least = Current::from_milli(100), less = Current::from_milli(99);
+    CHECK_FALSE(drained(-less, 7200s));
+    CHECK_FALSE(drained(-least, 7200s, false));
+    CHECK_FALSE(drained(-least, 1800s));
+    CHECK(drained(-least, 10s));
+    CHECK(drained(less, 7200s));
+    CHECK_FALSE(drained(least, 10s));
 }

@@ -629,3 +629,202 @@ TEST_CASE("a panel asks to be evaluated again at least as soon as any of its jud
     CHECK(row.panel().next_evaluation() > row.now);
     CHECK(row.panel().next_evaluation() <= row.now + 100ms);
 }
+
+TEST_CASE("several packs without an inverter are judged all the same, and nothing is offered")
+{
+    // SAFE-280, SAFE-003
+    Terrace row{2};
+    row.up();
+    REQUIRE(row.watts().first == 20'000);
+    row.now += 100ms;
+    std::vector<PanelPack> all;
+    for (auto& p : row.packs) {
+        House& h = p.house;
+        h.now = row.now;
+        h.speak();
+        all.push_back({{.state = h.state, .facts = h.facts}, {&h.battery_bus, &h.battery_traffic, h.battery_tx}});
+    }
+    JudgeInputs in = row.inputs;
+    in.inverter = nullptr;
+    row.panel().evaluate(in, all, row.now);
+    CHECK(row.watts() == std::pair<std::int64_t, std::int64_t>{0, 0});
+    CHECK(row.pack(0).charge.is_zero());
+    CHECK(row.pack(1).charge.is_zero());
+}
+
+TEST_CASE("what two judges tell alike is told once, and what differs in anything is told")
+{
+    // SAFE-047, SAFE-280
+    Terrace row{2};
+    row.run(1s);
+    const auto found = [&](FaultId id, FaultClass level, Device device, Words detail) {
+        ActiveFault f;
+        f.id = id;
+        f.level = level;
+        f.device = device;
+        f.detail.assign(detail);
+        row.panel().report(f);
+    };
+    const auto told = [&] {
+        const std::size_t before = row.events.size();
+        row.step();
+        return row.events.size() - before;
+    };
+    REQUIRE(told() == 0);
+    found(FaultId::state_not_kept, FaultClass::info, Device::gateway, "");
+    found(FaultId::state_not_kept, FaultClass::info, Device::inverter, "");
+    found(FaultId::state_not_kept, FaultClass::info, Device::gateway, "disk");
+    found(FaultId::tls_unverified, FaultClass::info, Device::gateway, "");
+    found(FaultId::retained_command, FaultClass::warn, Device::gateway, "");
+    CHECK(told() == 5);
+    // The same fault from one class to the next: from another one, and to another one.
+    found(FaultId::state_not_kept, FaultClass::warn, Device::gateway, "");
+    found(FaultId::tls_unverified, FaultClass::block, Device::gateway, "");
+    found(FaultId::retained_command, FaultClass::block, Device::gateway, "");
+    found(FaultId::state_not_kept, FaultClass::info, Device::inverter, "");
+    found(FaultId::state_not_kept, FaultClass::info, Device::gateway, "disk");
+    CHECK(told() >= 3);
+    // Two resets, a moment apart, are two.
+    row.run(40s);
+    const std::size_t before = row.events.size();
+    row.panel().reset({.fault = "PACK_HIGH", .reason = {}}, row.now);
+    row.panel().reset({.fault = "PACK_HIGH", .reason = {}}, row.now + 10ms);
+    row.step();
+    CHECK(std::count_if(row.events.begin() + static_cast<std::ptrdiff_t>(before), row.events.end(),
+              [](const Event& e) { return e.type == EventType::command; }) == 2);
+}
+
+TEST_CASE("of several packs, too, the last 256 events are kept")
+{
+    // SAFE-047
+    Terrace row{2};
+    row.run(1s);
+    for (int i = 0; i < 300; ++i) {
+        row.panel().note(EventType::command, "made up", row.now + i * 1us);
+        if (i % 100 == 99) row.step();
+    }
+    std::vector<std::uint64_t> numbers;
+    row.panel().events_since(0, [&](const Event& e) { numbers.push_back(e.number); });
+    REQUIRE(numbers.size() == Judge::event_capacity);
+    CHECK(numbers.back() == row.events.back().number);
+    for (std::size_t i = 1; i < numbers.size(); ++i) CHECK(numbers[i] == numbers[i - 1] + 1);
+    numbers.clear();
+    row.panel().events_since(row.events.back().number, [&](const Event& e) { numbers.push_back(e.number); });
+    CHECK(numbers.empty());
+}
+
+TEST_CASE("a panel says how many packs there are, how their contactors are moved and whether it only observes")
+{
+    // SAFE-244, SAFE-280
+    Terrace row{3};
+    CHECK(row.panel().size() == 3);
+    CHECK(row.panel().contactor_mode() == ContactorMode::bms_command);
+    CHECK_FALSE(row.panel().observing());
+    Terrace watching{2};
+    watching.house(0).safety.observe = true;
+    CHECK(watching.panel().observing());
+    // Openings under load of earlier runs are counted on, for all packs together.
+    row.panel().restore_wear(7);
+    row.step();
+    CHECK(row.pack(0).contactors.opened_under_load == 7);
+    CHECK(row.pack(1).contactors.opened_under_load == 0);
+}
+
+TEST_CASE("a reset goes to the packs that have what it names, and leaves what it does not name")
+{
+    // SAFE-045, SAFE-280
+    Terrace row{2};
+    row.up();
+    row.house(1).cell_max = 3710_mV;
+    row.run(10s);
+    row.house(1).cell_max = 3310_mV;
+    row.run(100s);
+    REQUIRE(row.pack(1).worst == FaultClass::trip);
+    CHECK(row.panel().reset({.fault = "TEMP_CRIT", .reason = "looked at"}, row.now).code == CommandCode::not_found);
+    const ResetOutcome done = row.panel().reset({.fault = "CELL_HIGH_CRIT", .reason = "looked at"}, row.now);
+    CHECK(done.code == CommandCode::ok);
+    CHECK(done.reset == 1);
+    CHECK(done.text.view().find("; ") == std::string_view::npos);
+    row.step();
+    CHECK_FALSE(has(row.pack(1), FaultId::cell_high_crit));
+
+    Terrace alone{1};
+    alone.up();
+    CHECK(alone.panel().reset({.fault = "all", .reason = "looked at"}, alone.now).code == CommandCode::not_found);
+}
+
+TEST_CASE("a pack of which a reload says nothing keeps its limits, and how many there are does not change")
+{
+    // SAFE-242, SAFE-280
+    Terrace row{2};
+    row.up();
+    BatteryConfig second = row.house(1).battery;
+    second.max_charge = 4_kW;
+    const std::array<const BatteryConfig*, 2> only_second{nullptr, &second};
+    row.panel().reconfigure(row.house(0).safety, only_second, row.now);
+    row.step();
+    CHECK(row.pack(0).charge.power() == 10_kW);
+    CHECK(row.pack(1).charge.power() == 4_kW);
+}
+
+TEST_CASE("what the inverter carries is compared with nothing while the current of a pack beside is not known")
+{
+    // SAFE-028, SAFE-280
+    const auto differs = [](bool known) {
+        Terrace row{2};
+        row.up();
+        for (const std::size_t i : {0U, 1U}) row.house(i).current = 10_A;
+        if (!known) row.house(1).silent.insert(SignalId::current);
+        for (int i = 0; i < 600; ++i) {
+            row.inverter.voltage.set(400_V, row.now);
+            row.inverter.current.set(40_A, row.now);
+            row.step();
+        }
+        return has(row.pack(0), FaultId::plausibility);
+    };
+    CHECK(differs(true));
+    CHECK_FALSE(differs(false));
+}
+
+TEST_CASE("of a pack that is open nothing is taken from what the inverter says it carries")
+{
+    // SAFE-028, SAFE-280
+    Terrace row{2};
+    row.up();
+    row.house(1).cell_max = 3750_mV;
+    row.time_until([&] { return row.apart(1); }, 30s);
+    row.house(0).current = 12_A;
+    row.house(1).current = 8_A;  // of a pack that nothing can flow through: not to be believed
+    for (int i = 0; i < 600; ++i) {
+        row.inverter.voltage.set(400_V, row.now);
+        row.inverter.current.set(12_A, row.now);
+        row.step();
+    }
+    CHECK_FALSE(has(row.pack(0), FaultId::plausibility));
+}
+
+TEST_CASE("a request to close is taken where one pack of several can take it")
+{
+    // SAFE-142, SAFE-280
+    Terrace row{2};
+    row.house(0).safety.contactors.close_automatically = false;
+    row.run(30s);
+    REQUIRE(row.apart(0));
+    REQUIRE(row.apart(1));
+    CHECK(row.panel().request_close(row.now));
+    CHECK_FALSE(row.panel().request_close(row.now));  // by both, and once
+    row.run(60s);
+    CHECK(row.joined(0));
+    CHECK(row.joined(1));
+    CHECK_FALSE(row.panel().request_close(row.now));
+    // The second alone is open now.
+    row.house(1).cell_max = 3750_mV;
+    row.time_until([&] { return row.apart(1); }, 30s);
+    row.house(1).cell_max = 3310_mV;
+    row.run(120s);
+    row.panel().reset({.fault = "all", .reason = "looked at it"}, row.now);
+    row.run(30s);
+    REQUIRE(row.joined(0));
+    REQUIRE(row.apart(1));
+    CHECK(row.panel().request_close(row.now));
+}

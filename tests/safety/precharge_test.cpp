@@ -242,3 +242,23 @@ TEST_CASE("precharge: by time it takes its time, whatever is measured")
     p.begin({}, t0);
     CHECK(p.update(rules, {}, t0 + 10ms) == Result::failed);
 }
+
+TEST_CASE("precharge: a current of the moment in which the relay closed is one of before")
+{
+    // SAFE-144
+    for (const Duration age : {0us, 1us}) {
+        CAPTURE(age / 1us);
+        Precharge p;
+        BoxMeasurements m{
+            .pack = 400_V, .link = 399_V, .link_at = t0, .current = 0_A, .current_at = t0 + age, .current_is_fast = true};
+        p.begin(m, t0);
+        Result r = Result::running;
+        // The link is measured on and on; of the current no more comes but one sample after its quiet time.
+        for (Duration t = 20ms; t <= 1s && r == Result::running; t += 20ms) {
+            m.link_at = t0 + t;
+            if (t == 1s) m.current_at = t0 + 1s;
+            r = p.update({}, m, t0 + t);
+        }
+        CHECK((r == Result::done) == (age > 0us));
+    }
+}

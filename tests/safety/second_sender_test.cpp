@@ -108,3 +108,25 @@ TEST_CASE("seventeen frames where ten are due are twice as often, some get lost;
         }
     }
 }
+
+TEST_CASE("a message that is due less than eight times in ten seconds says nothing, and before the first frame there is nobody")
+{
+    // SAFE-185
+    static constexpr std::array slow{message(0x100, 1250ms), message(0x200, 1250ms), message(0x300, 1251ms)};
+    static constexpr std::array heard{RxRule{0x100}, RxRule{0x200}, RxRule{0x300}};
+    const auto doubled = [](std::initializer_list<std::uint32_t> ids) {
+        SecondSender watch{slow, heard};
+        Instant now{std::chrono::hours{3}};
+        CHECK_FALSE(watch.there(now));
+        CHECK_FALSE(watch.there(now + 3600s));
+        bool there = false;
+        now += 7200s;
+        for (int i = 0; i < 60; ++i, now += 500ms) {
+            for (const std::uint32_t id : ids) watch.on_frame(CanFrame{id}, now);
+            there = watch.there(now);
+        }
+        return there;
+    };
+    CHECK(doubled({0x100, 0x200}));
+    CHECK_FALSE(doubled({0x100, 0x300}));
+}

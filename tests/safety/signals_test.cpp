@@ -490,3 +490,31 @@ TEST_CASE("a measurement whose loss would fade out does not after a suspension: 
     CHECK(house.verdict().charge.is_zero());
     CHECK(house.verdict().discharge.is_zero());
 }
+
+// SAFE-231, SAFE-023
+TEST_CASE("a measurement that is lost long after a suspension fades like any other")
+{
+    House house;
+    house.up();
+    house.inputs.stale_until = house.now;
+    house.run(60s);
+    REQUIRE(house.charge() == 10_kW);
+    house.silent.insert(SignalId::temperature_max);
+    house.run(11s);
+    CHECK(house.has(FaultId::sig_stale, "temperature_max"));
+    CHECK(house.charge() > 0_W);
+    CHECK(house.charge() < 10_kW);
+}
+
+// SAFE-023
+TEST_CASE("a measurement that its driver wants ended at once does not fade")
+{
+    House house;
+    house.profile.signals[index(SignalId::temperature_max)].at_once = true;
+    house.up();
+    house.silent.insert(SignalId::temperature_max);
+    const Duration lost = house.time_until([&] { return house.charge() < 10_kW; }, 20s);
+    CHECK(lost > 5s);
+    CHECK(house.charge().milli() == 0);
+    CHECK(house.discharge().milli() == 0);
+}

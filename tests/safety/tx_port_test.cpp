@@ -615,3 +615,24 @@ TEST_CASE("telegrams of a serial line pass the same guard: only what is listed, 
     port.fill(counters);
     CHECK(counters.refused == 3);
 }
+
+TEST_CASE("transmit port: slow, a lower limit in either direction goes at once, the same or a higher one waits for its second")
+{
+    // SAFE-264, SAFE-091
+    const auto wakes = [](std::uint32_t id, Power charge, Power discharge) {
+        TxPort port{rules};
+        port.slow(true, t0);
+        port.slow(true, t0);  // said in every evaluation
+        queue(port, frame(id), t0, stamp(t0));
+        CHECK(drain(port, t0, stamp(t0)).size() == 1);
+        queue(port, frame(id), t0 + 60ms, stamp(t0 + 60ms, charge, discharge));
+        return port.wake() <= t0 + 60ms;
+    };
+    CHECK(wakes(0x12d, 4_kW, 5_kW));
+    CHECK(wakes(0x12d, 5_kW, 4_kW));
+    CHECK(wakes(0x12d, 6_kW, 4_kW));
+    CHECK_FALSE(wakes(0x12d, 5_kW, 5_kW));
+    CHECK_FALSE(wakes(0x12d, 6_kW, 6_kW));
+    // What carries no verdict has no limit to lower.
+    CHECK_FALSE(wakes(0x18ff1234, 4_kW, 4_kW));
+}

@@ -4,6 +4,7 @@
 
 #include <cmath>
 #include <optional>
+#include <utility>
 
 using namespace batgw;
 using Rig = batgw::test::GpioRig;
@@ -277,4 +278,61 @@ TEST_CASE("weld: before the first closing half a second of open is enough, and a
         CHECK(chatters.update(rules, t % 200ms == 0s ? reads_open : reads_closed, {}, t0 + t) == WeldCheck::Finding::pending);
     CHECK(chatters.update(rules, reads_open, {}, t0 + 2s - 1us) == WeldCheck::Finding::pending);
     CHECK(chatters.update(rules, reads_open, {}, t0 + 2s) == WeldCheck::Finding::suspected);
+}
+
+TEST_CASE("weld: without contacts, what was measured before the opening or only on one side proves nothing")
+{
+    // SAFE-156
+    constexpr Instant t0{Duration{9'000'000'123}};
+    WeldCheck::Rules rules;
+    rules.inverter_feeds_link = false;
+    // What is found within the time of the decay, and at its end.
+    const auto found = [&](BoxMeasurements m, bool later) {
+        WeldCheck w;
+        m.link_at = t0;
+        w.begin_after_opening(t0, true);
+        CHECK(w.update(rules, {}, m, t0) == WeldCheck::Finding::pending);
+        if (later) m.link_at = t0 + 1us;
+        const auto first = w.update(rules, {}, m, t0 + rules.weld.decay_time - 1us);
+        return std::pair{first, w.update(rules, {}, m, t0 + rules.weld.decay_time)};
+    };
+    using Finding = WeldCheck::Finding;
+    using Both = std::pair<Finding, Finding>;
+    CHECK(found({.pack = 400_V, .link = 360_V}, true) == Both{Finding::open, Finding::open});
+    CHECK(found({.pack = 400_V, .link = Voltage::from_milli(360'001)}, true) == Both{Finding::pending, Finding::suspected});
+    CHECK(found({.pack = 400_V, .link = 0_V}, false) == Both{Finding::pending, Finding::undetermined});
+    CHECK(found({.link = 0_V}, true) == Both{Finding::pending, Finding::undetermined});
+}
+
+TEST_CASE("weld: a contact that stays closed is confirmed only where the link is measured beside the pack, and after the opening")
+{
+    // SAFE-156
+    constexpr Instant t0{Duration{9'000'000'123}};
+    const WeldCheck::Rules rules;
+    const WeldCheck::Contacts stuck{.wired = true, .fresh = true, .any_closed = true};
+    const auto after_a_minute = [&](BoxMeasurements m, bool later) {
+        WeldCheck w;
+        w.begin_after_opening(t0, true);
+        m.link_at = later ? t0 + 1us : t0;
+        for (const Duration t : {1ms, 200ms, 30'000ms, 60'201ms}) w.update(rules, stuck, m, t0 + t);
+        return w.finding();
+    };
+    CHECK(after_a_minute({.pack = 400_V, .link = 388_V}, true) == WeldCheck::Finding::confirmed);
+    CHECK(after_a_minute({.pack = 400_V, .link = 412_V}, true) == WeldCheck::Finding::confirmed);
+    CHECK(after_a_minute({.pack = 400_V, .link = Voltage::from_milli(387'999)}, true) == WeldCheck::Finding::suspected);
+    CHECK(after_a_minute({.pack = 400_V, .link = Voltage::from_milli(412'001)}, true) == WeldCheck::Finding::suspected);
+    CHECK(after_a_minute({.link = 400_V}, true) == WeldCheck::Finding::suspected);
+    CHECK(after_a_minute({.pack = 400_V}, true) == WeldCheck::Finding::suspected);
+    CHECK(after_a_minute({.pack = 400_V, .link = 400_V}, false) == WeldCheck::Finding::suspected);
+}
+
+TEST_CASE("weld: a pack that says open and does not tell its voltage is not compared")
+{
+    // SAFE-156 (e)
+    OpenPack p;
+    p.m.pack.reset();
+    CHECK_FALSE(p.run(3600s));
+    p.m.pack = 400_V;
+    CHECK_FALSE(p.run(600s));
+    CHECK(p.run(2s));
 }
