@@ -15,8 +15,10 @@
 #include <cstring>
 #include <ctime>
 #include <filesystem>
+#include <iterator>
 #include <memory>
 #include <mutex>
+#include <span>
 #include <string>
 #include <system_error>
 #include <thread>
@@ -63,7 +65,9 @@ void remove_old(const std::string& directory, const std::string& kind, const std
 
 struct BlackBox::Shared {
     // The capture that is to be written.
-    std::vector<Passed> frames;
+    std::vector<std::shared_ptr<const Block>> blocks;  // no frame before `filled` of the last one changes any more
+    std::size_t filled = 0;
+    Instant from{};
     std::vector<Decision> decisions;
     std::int64_t wall_minus_monotonic_us = 0;
     std::string kind, name, heading;
@@ -97,11 +101,13 @@ struct BlackBox::Shared {
             for (; good && told < decisions.size() && (next == nullptr || decisions[told].at <= next->at); ++told)
                 good = put(fmt::format("# {} {}\n", stamp(decisions[told].at), decisions[told].text.view()));
         };
-        for (const Passed& p : frames) {
-            tell_until(&p);
-            good = good && put(line(p));
-            if (!good) return false;
-        }
+        for (const auto& block : blocks)
+            for (const Passed& p : std::span{*block}.first(block == blocks.back() ? filled : block_frames)) {
+                if (p.at < from) continue;
+                tell_until(&p);
+                good = good && put(line(p));
+                if (!good) return false;
+            }
         tell_until(nullptr);
         return good && std::fflush(file) == 0 && ::fsync(::fileno(file)) == 0;
     }
@@ -129,6 +135,7 @@ struct BlackBox::Shared {
             lock.unlock();
             const std::string error = write();
             if (error.empty()) remove_old(setup.directory, kind, name, files_kept);
+            blocks.clear();
             lock.lock();
             full = false;
             if (error.empty())
@@ -145,13 +152,9 @@ struct BlackBox::Shared {
 
 BlackBox::BlackBox(Setup setup)
     : setup_{std::move(setup)},
-      frames_(frames_kept),
-      decisions_(decisions_kept),
       shared_{std::make_shared<Shared>()}
 {
     shared_->setup = setup_;
-    shared_->frames.reserve(frames_kept);
-    shared_->decisions.reserve(decisions_kept);
     std::thread{[shared = shared_] { shared->run(); }}.detach();
 }
 
@@ -169,16 +172,32 @@ BlackBox::~BlackBox()
 // Times never go back in a log: two buses are read one after the other.
 void BlackBox::see(const Passed& passed)
 {
-    Passed& slot = frames_[next_frame_++ % frames_kept];
+    newest_ = std::max(passed.at, newest_);
+    if (blocks_.empty() || filled_ == block_frames) {
+        const Instant wanted = oldest_wanted();
+        while (!blocks_.empty() && (blocks_.size() == blocks_kept || blocks_.front()->back().at < wanted))
+            blocks_.pop_front();
+        blocks_.push_back(std::make_shared<Block>());
+        filled_ = 0;
+    }
+    Passed& slot = (*blocks_.back())[filled_++];
     slot = passed;
-    slot.at = newest_ = std::max(passed.at, newest_);
+    slot.at = newest_;
+}
+
+Instant BlackBox::oldest_wanted() const
+{
+    Instant oldest = newest_ - before;
+    for (const auto* capture : {&fault_, &asked_})
+        if (*capture) oldest = std::min(oldest, (*capture)->from);
+    return oldest;
 }
 
 void BlackBox::decided(Instant at, std::string_view text)
 {
-    Decision& slot = decisions_[next_decision_++ % decisions_kept];
-    slot.at = at;
-    slot.text.assign(text);
+    if (decisions_.size() == decisions_kept) decisions_.pop_front();
+    decisions_.push_back({.at = at, .text{}});
+    decisions_.back().text.assign(text);
 }
 
 void BlackBox::see(const Event& event)
@@ -187,7 +206,7 @@ void BlackBox::see(const Event& event)
     if (event.type != EventType::fault_set && event.type != EventType::fault_class) return;
     const bool trip = event.fault.level >= FaultClass::trip;
     if (!trip && (event.fault.level != FaultClass::block || event.fault.direction != Direction::both)) return;
-    if (next_frame_ == 0) return;  // nothing was heard or said yet: there is nothing to look at
+    if (blocks_.empty()) return;  // nothing was heard or said yet: there is nothing to look at
     const Kind kind = trip ? Kind::trip : Kind::block;
     const auto& last = last_[static_cast<std::size_t>(kind)];
     const bool too_soon = last && event.at - *last < (trip ? trip_pause : block_pause);
@@ -222,7 +241,7 @@ CommandResult BlackBox::begin(const Command& command, Instant now)
     CommandResult r{.kind = command.kind, .code = CommandCode::ok};
     const bool mark = command.step == CaptureStep::mark;
     const auto& last = last_[static_cast<std::size_t>(Kind::asked)];
-    if (asked_ && (mark || asked_->first_frame != 0)) {
+    if (asked_ && (mark || asked_->goes_on)) {
         r.code = mark ? CommandCode::ok : CommandCode::unchanged;
         r.text.assign(mark ? "noted in the capture under way" : "a capture is under way");
     } else if (!asked_ && last && now - *last < asked_pause) {
@@ -237,7 +256,7 @@ CommandResult BlackBox::begin(const Command& command, Instant now)
         r.text.assign("the minute around it is kept");
     } else {
         if (!asked_) asked_ = Capture{.kind = Kind::asked, .from = now, .at = now, .cause = "a command"};
-        asked_->first_frame = std::max<std::size_t>(next_frame_, 1);
+        asked_->goes_on = true;
         asked_->due = now + asked_most;
         r.text.assign("until stop, for 10 minutes at most");
     }
@@ -247,7 +266,7 @@ CommandResult BlackBox::begin(const Command& command, Instant now)
 // Its first frame would be overwritten before long.
 bool BlackBox::full(const Capture& capture) const
 {
-    return capture.first_frame != 0 && next_frame_ - capture.first_frame >= frames_kept - frames_kept / 8;
+    return capture.goes_on && blocks_.size() == blocks_kept && blocks_[blocks_kept / 8]->front().at >= capture.from;
 }
 
 void BlackBox::look(const Verdict& verdict, const BothClocks& now)
@@ -266,7 +285,6 @@ void BlackBox::look(const Verdict& verdict, const BothClocks& now)
     }
 }
 
-// Copies into memory that is already there.
 std::string BlackBox::hand_over(const Capture& capture, const BothClocks& now)
 {
     last_[static_cast<std::size_t>(capture.kind)] = capture.at;
@@ -275,13 +293,12 @@ std::string BlackBox::hand_over(const Capture& capture, const BothClocks& now)
         setup_.say(LogLevel::warn, "the last minute is not kept: the one before is still being written");
         return {};
     }
-    const auto copy = [&](const auto& ring, std::size_t next, auto& to) {
-        to.clear();
-        for (std::size_t i = next > ring.size() ? next - ring.size() : 0; i < next; ++i)
-            if (const auto& item = ring[i % ring.size()]; item.at >= capture.from) to.push_back(item);
-    };
-    copy(frames_, next_frame_, shared_->frames);
-    copy(decisions_, next_decision_, shared_->decisions);
+    shared_->blocks.assign(blocks_.begin(), blocks_.end());
+    shared_->filled = filled_;
+    shared_->from = capture.from;
+    shared_->decisions.clear();
+    std::copy_if(decisions_.begin(), decisions_.end(), std::back_inserter(shared_->decisions),
+        [&](const Decision& d) { return d.at >= capture.from; });
     std::stable_sort(
         shared_->decisions.begin(), shared_->decisions.end(), [](const auto& a, const auto& b) { return a.at < b.at; });
     shared_->wall_minus_monotonic_us = now.wall_ms * 1000 - now.monotonic.time_since_epoch().count();

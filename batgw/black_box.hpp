@@ -13,6 +13,7 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <deque>
 #include <functional>
 #include <memory>
 #include <optional>
@@ -59,7 +60,8 @@ public:
     // Not sooner after the last one of its kind: a loose connector fills no disk.
     static constexpr Duration block_pause = 10min, trip_pause = 1min, asked_pause = 1min;
     static constexpr Duration asked_most = 10min;  // what is begun by hand and not ended
-    static constexpr std::size_t frames_kept = 65'536, decisions_kept = 512;
+    // Memory is taken by the block, as much as a minute needs; of fuller buses less than a minute is kept.
+    static constexpr std::size_t block_frames = 1024, blocks_kept = 64, decisions_kept = 512;
     static constexpr unsigned files_kept = 4;  // of each kind
 
 private:
@@ -72,19 +74,21 @@ private:
         Kind kind{};
         Instant from{}, at{}, due{};
         std::string cause;
-        std::size_t first_frame = 0;  // of one that goes on until it is ended; 0: the usual minute
+        bool goes_on = false;  // until it is ended
     };
     struct Shared;
     void decided(Instant at, std::string_view text);
     // The name of the file that it becomes; empty: the one before is still being written, and this one is lost.
     std::string hand_over(const Capture& capture, const BothClocks& now);
     CommandResult begin(const Command& command, Instant now);
+    Instant oldest_wanted() const;
     bool full(const Capture& capture) const;
 
+    using Block = std::array<Passed, block_frames>;
     Setup setup_;
-    std::vector<Passed> frames_;  // rings, of constant size
-    std::vector<Decision> decisions_;
-    std::size_t next_frame_ = 0, next_decision_ = 0;
+    std::deque<std::shared_ptr<Block>> blocks_;  // the last one is filled to `filled_`
+    std::size_t filled_ = 0;
+    std::deque<Decision> decisions_;
     Instant newest_{};
     std::optional<Capture> fault_, asked_;        // under way
     std::array<std::optional<Instant>, 3> last_;  // of each kind

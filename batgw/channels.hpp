@@ -22,7 +22,7 @@ struct Channels {
     Ring<Event, 64> events;
     Ring<LogLine, 64> log;
     Ring<CommandResult, 128> results;
-    Ring<Passed, 8192> traffic;  // a second of both buses at their fullest; the outside looks ten times a second
+    Ring<Passed, 4096> traffic;  // half a second of both buses at their fullest; the outside looks ten times a second
     Doorbell outside;
     std::atomic<bool> reload_wanted{false};
 

@@ -193,6 +193,7 @@ struct ActiveFault {
     bool resettable = false;  // latched, and its cause is gone for long enough (SAFE-045)
     std::uint16_t count = 0;  // how often its cause was seen to come while it was latched, the first time included
     Instant last{};           // when its cause was last there
+    friend constexpr bool operator==(const ActiveFault&, const ActiveFault&) = default;
 };
 
 // "CELL_HIGH", "TEMP_HOT_REPEAT"; as a detail may follow: what a latch can be reset by.

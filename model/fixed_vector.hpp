@@ -1,6 +1,7 @@
 // A vector that lives in place and never allocates. Full is an answer, not a growth.
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <cstddef>
 #include <span>
@@ -36,6 +37,10 @@ public:
     constexpr const T* end() const { return items_.data() + size_; }
     constexpr T& back() { return items_[size_ - 1]; }
     constexpr operator std::span<const T>() const { return {items_.data(), size_}; }
+    friend constexpr bool operator==(const FixedVector& a, const FixedVector& b)
+    {
+        return std::equal(a.begin(), a.end(), b.begin(), b.end());
+    }
 
 private:
     std::array<T, N> items_{};

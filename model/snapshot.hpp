@@ -4,9 +4,14 @@
 #include "model/battery_state.hpp"
 #include "model/bus_status.hpp"
 #include "model/command.hpp"
-#include "model/fixed_vector.hpp"
 #include "model/inverter_state.hpp"
 #include "model/verdict.hpp"
+
+#include <array>
+#include <cstdint>
+#include <optional>
+#include <string_view>
+#include <vector>
 
 namespace batgw {
 
@@ -30,7 +35,8 @@ struct Snapshot {
         BatteryState battery;
         Bus bus;
     };
-    FixedVector<Pack, 2> packs;
+    // A vector, and filled where it stands: its memory is asked for once, and by nobody who has one pack.
+    std::vector<Pack> packs;
     bool clock_valid = false;
     std::uint64_t transitions = 0;  // counts safety transitions: a change means publish at once (MQTT-033)
 };

@@ -68,6 +68,7 @@ public:
     constexpr Current current() const { return current_; }  // >= 0, at the measured pack voltage
     constexpr Cause by() const { return by_; }
     constexpr bool is_zero() const { return power_ <= Power{} || current_ <= Current{}; }
+    friend constexpr bool operator==(const Grant&, const Grant&) = default;
 
 private:
     constexpr Grant(Power power, Current current, Cause by) : power_{power}, current_{current}, by_{by} {}
@@ -159,6 +160,7 @@ struct ContactorVerdict {
     bool power_allowed = false;      // closed by fresh feedback, or not ours to know (SAFE-161 (e))
     bool proven_open = false;        // by fresh feedback, or an executor that needs none
     Coils coils;                     // in `gpio` mode; else nothing
+    friend constexpr bool operator==(const ContactorVerdict&, const ContactorVerdict&) = default;
 };
 
 // Facts that do not change while running (SAFE-116). Unknown ones stay empty.
@@ -167,6 +169,7 @@ struct PackFacts {
     std::optional<Energy> energy_rated;
     std::optional<Voltage> voltage_max, voltage_min;  // design window
     std::optional<Voltage> voltage_nominal;           // middle of the window
+    friend constexpr bool operator==(const PackFacts&, const PackFacts&) = default;
 };
 
 using Faults = FixedVector<ActiveFault, 48>;
@@ -205,6 +208,7 @@ struct Verdict {
     std::optional<ActiveFault>
         first_cause;  // first of the present chain of BLOCK or worse (SAFE-047); without one the oldest DERATE
     ContactorVerdict contactors;
+    friend constexpr bool operator==(const Verdict&, const Verdict&) = default;
 };
 
 }  // namespace batgw

@@ -163,6 +163,24 @@ private:
     void look()
     {
         const Verdict& v = house_.verdict();
+        if (differs(v)) changed_ = house_.now;
+        if (house_.now - changed_ <= 2 * seldom) tell(v);
+        events();
+        if (house_.now - shown_at_ >= seldom) shown_at_ = house_.now;
+    }
+    // From the last one, but for what counts time.
+    bool differs(const Verdict& v)
+    {
+        last_.sequence = v.sequence;
+        last_.at = v.at;
+        if (last_.first_cause && v.first_cause) last_.first_cause->last = v.first_cause->last;
+        for (std::size_t i = 0; i < std::min(last_.faults.size(), v.faults.size()); ++i) last_.faults[i].last = v.faults[i].last;
+        if (last_ == v) return false;
+        last_ = v;
+        return true;
+    }
+    void tell(const Verdict& v)
+    {
         Picture now = picture(v);
         for (std::size_t i = 0; i < now.size(); ++i)
             if (now[i].second != before_[i].second) say(now[i].first + ": " + now[i].second);
@@ -182,9 +200,11 @@ private:
             say("now " + what);
             shown_[name] = what;
         }
-        if (again) shown_at_ = house_.now;
         faults_ = std::move(faults);
         grants(v);
+    }
+    void events()
+    {
         house_.judge().events_since(event_, [&](const Event& e) {
             event_ = e.number;
             if (e.type == EventType::fault_set || e.type == EventType::fault_cleared) return;
@@ -211,6 +231,8 @@ private:
     House house_;
     std::vector<std::function<void()>> also_;
     std::string told_;
+    Verdict last_{};
+    Instant changed_{};
     Picture before_ = picture(Verdict{});
     std::map<std::string, std::string> faults_, shown_;
     std::string charge_, discharge_;

@@ -214,7 +214,8 @@ TEST_CASE("memory is bounded: of more frames than a full bus has, the newest are
 {
     const Folder folder;
     Kept kept{folder.file("")};
-    const std::size_t many = BlackBox::frames_kept + 1000;
+    constexpr std::size_t kept_most = BlackBox::blocks_kept * BlackBox::block_frames;
+    const std::size_t many = kept_most + 1000;
     for (std::size_t i = 0; i < many; ++i)
         kept.box->see({.at = Instant{100s} + Duration{static_cast<std::int64_t>(i)},
             .frame = {.id = 0x100,
@@ -225,8 +226,9 @@ TEST_CASE("memory is bounded: of more frames than a full bus has, the newest are
     REQUIRE(kept.wait_for_file(1));
     kept.box.reset();
     const auto lines = lines_of(folder.read(kept.files().front()));
-    CHECK(lines.size() == BlackBox::frames_kept + 3);  // heading and the fault
-    CHECK(lines[2].ends_with(fmt::format("100#{:08X}", many + 1 - BlackBox::frames_kept)));
+    // One more came with the fault; the oldest block gave way for the last.
+    CHECK(lines.size() == kept_most - BlackBox::block_frames + 1001 + 3);  // heading and the fault
+    CHECK(lines[2].ends_with(fmt::format("100#{:08X}", BlackBox::block_frames)));
 }
 
 TEST_CASE("a full disk costs the captures and one line, and it goes on when there is room again")
@@ -330,7 +332,7 @@ TEST_CASE("what is begun by hand goes on until it is ended, for ten minutes, or 
     REQUIRE(kept.wait_for_file(2));
 
     CHECK(ask_box(kept, Instant{1000s}, CaptureStep::start).code == CommandCode::ok);
-    for (std::size_t i = 0; i < BlackBox::frames_kept; ++i)
+    for (std::size_t i = 0; i < BlackBox::blocks_kept * BlackBox::block_frames; ++i)
         kept.box->see(Passed{.at = Instant{1000s} + i * 1ms, .frame = {.id = 0x124, .len = 0}});
     kept.box->look({}, {.monotonic = Instant{1066s}, .wall_ms = wall_ms + 1'066'000});
     REQUIRE(kept.wait_for_file(3));
