@@ -78,7 +78,7 @@ class Broker:
 
     def begin(self):
         self.process = subprocess.Popen(["/usr/sbin/mosquitto", "-c", self.CONFIGURATION], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        for _ in range(100):
+        for _ in range(600):
             with socket.socket() as s:
                 if s.connect_ex(("127.0.0.1", PORT)) == 0:
                     return
