@@ -224,16 +224,15 @@ Heard Tower::on_energy(const CanFrame& f, Slot& slot, Module& m, Instant at, Bat
     return Heard::used;
 }
 
-// Told only when both halves are there. Another one than before is told when it came twice: a changed serial number is a changed
-// battery for the judge, for good, and no checksum guards these frames.
+// Told only when both halves are there, and each came twice without a break: a changed serial number is a changed battery for the
+// judge, for good, and no checksum guards these frames.
 Heard Tower::on_serial(const CanFrame& f, Slot& slot, Module& m, bool first)
 {
     const auto half = detail::word(f, Order::big);
     if (!is_text(half)) return Heard::implausible;
     HalfSerial& mine = first ? slot.serial_1 : slot.serial_2;
-    const bool again = half == mine.newest;
+    if (half == mine.newest) mine.told = half;
     mine.newest = half;
-    if (!mine.told || again) mine.told = half;
     if (!slot.serial_1.told || !slot.serial_2.told) return Heard::used;
     std::array<char, 16> text{};
     for (unsigned i = 0; i < 8; ++i) {
