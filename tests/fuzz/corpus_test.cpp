@@ -18,8 +18,8 @@ TEST_CASE("no input that fuzzing kept does harm")
     struct {
         std::string_view name;
         FuzzTarget* target;
-    } const targets[]{{"conf", fuzz_conf}, {"drivers", fuzz_drivers}, {"lines", fuzz_lines}, {"log_line", fuzz_log_line},
-        {"mqtt", fuzz_mqtt}};
+    } const targets[]{
+        {"conf", fuzz_conf}, {"drivers", fuzz_drivers}, {"lines", fuzz_lines}, {"log_line", fuzz_log_line}, {"mqtt", fuzz_mqtt}};
     for (const auto& [name, target] : targets) {
         CAPTURE(name);
         std::size_t inputs = 0;

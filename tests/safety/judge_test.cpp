@@ -309,6 +309,7 @@ TEST_CASE("the most extreme numbers in every reading at once break nothing and g
         }
 }
 
+// SAFE-307
 TEST_CASE("judging allocates nothing")
 {
     // SAFE-002
