@@ -45,7 +45,7 @@ tsan: ## the tests of everything with threads under ThreadSanitizer
 
 tidy: ## clang-tidy over the program
 	@tools/install-packages check
-	@cmake --preset dev --log-level=WARNING >/dev/null
+	@cmake --preset dev -DBATGW_UNITY=OFF --log-level=WARNING >/dev/null
 	@tools/tidy
 
 cover: ## coverage of judge and drivers by their own tests, and its bar; `make asan` tells it too
