@@ -54,8 +54,13 @@ std::optional<CrossChecks::Cells> CrossChecks::summary(const CellVoltages& array
 
 void CrossChecks::update(const Input& in, const LimitContext& context)
 {
-    cells_.reset();
-    if (const auto array = in.battery.cells.fresh(context.now)) cells_ = summary(*array);
+    const auto& cells = in.battery.cells;
+    if (cells.samples() != newest_sample_) {
+        newest_sample_ = cells.samples();
+        const auto array = cells.last();
+        newest_ = array ? summary(*array) : std::nullopt;
+    }
+    cells_ = cells.is_fresh(context.now) ? newest_ : std::nullopt;
     sum_of_cells(in, context);
     order(in, context);
     extremes(in, context);

@@ -36,7 +36,9 @@ private:
     void frozen_soc(const Input& in, const LimitContext& context);
 
     Detector sum_, cell_order_, temperature_order_, voltage_, extremes_, current_, soc_;
-    std::optional<Cells> cells_;  // of the newest array; empty when that is not complete or not fresh
+    // Of the newest array, which is summed up once; empty when that is not complete or not fresh.
+    std::optional<Cells> newest_, cells_;
+    std::uint32_t newest_sample_ = 0;
     // (f): charge that went through since the state of charge last moved, in mA times microseconds.
     std::optional<Percent> soc_seen_;
     std::int64_t net_ma_us_ = 0;
