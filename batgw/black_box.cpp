@@ -150,9 +150,7 @@ struct BlackBox::Shared {
     }
 };
 
-BlackBox::BlackBox(Setup setup)
-    : setup_{std::move(setup)},
-      shared_{std::make_shared<Shared>()}
+BlackBox::BlackBox(Setup setup) : setup_{std::move(setup)}, shared_{std::make_shared<Shared>()}
 {
     shared_->setup = setup_;
     std::thread{[shared = shared_] { shared->run(); }}.detach();
@@ -175,8 +173,7 @@ void BlackBox::see(const Passed& passed)
     newest_ = std::max(passed.at, newest_);
     if (blocks_.empty() || filled_ == block_frames) {
         const Instant wanted = oldest_wanted();
-        while (!blocks_.empty() && (blocks_.size() == blocks_kept || blocks_.front()->back().at < wanted))
-            blocks_.pop_front();
+        while (!blocks_.empty() && (blocks_.size() == blocks_kept || blocks_.front()->back().at < wanted)) blocks_.pop_front();
         blocks_.push_back(std::make_shared<Block>());
         filled_ = 0;
     }

@@ -193,14 +193,14 @@ void Outside::answer()
 // SAFE-044: nobody is told that the house is safe before the reason is on the disk. A disk that hangs does not hide it for long.
 bool Outside::may_tell()
 {
-    constexpr std::chrono::seconds patience{1};
+    constexpr std::chrono::seconds longest_wait{1};
     const auto now = std::chrono::steady_clock::now();
     if (!store_ || !store_->writing_latches()) {
         held_since_.reset();
         return true;
     }
     if (!held_since_) held_since_ = now;
-    return now - *held_since_ >= patience;
+    return now - *held_since_ >= longest_wait;
 }
 
 void Outside::keep(const Snapshot& now)
