@@ -447,8 +447,8 @@ void Judge::look_at_lines(const Round& r)
     for (const ActiveFault& f : gpio_.faults()) faults_.report(f, f.level == FaultClass::block ? config_.hold : Duration{});
 }
 
-// SAFE-213. A heartbeat that was interrupted does not come back before every coil is off: it would close, without precharge,
-// contactors that the relay has opened.
+// SAFE-213. A heartbeat that was interrupted does not come back before every coil is off, and its line does not move until then:
+// one edge is enough to close, without precharge, contactors that the relay has opened.
 void Judge::beat(Round& r)
 {
     if (!config_.contactors.gpio.heartbeat) return;
@@ -461,7 +461,9 @@ void Judge::beat(Round& r)
     const bool dead =
         state == ContactorState::emergency || state == ContactorState::lockout || stall_ == FaultClass::block || verdict_.stopped;
     const bool held = r.in.lines != nullptr && r.in.lines->held;
-    if (dead || beat_lost_ || !held) {
+    if (beat_lost_) {
+        // as it is
+    } else if (dead || !held) {
         beat_level_ = false;
     } else if (beat_.due(r.now)) {
         beat_level_ = !beat_level_;

@@ -20,14 +20,14 @@ TEST_CASE("no input that fuzzing kept does harm")
         FuzzTarget* target;
     } const targets[]{
         {"conf", fuzz_conf}, {"drivers", fuzz_drivers}, {"lines", fuzz_lines}, {"log_line", fuzz_log_line}, {"mqtt", fuzz_mqtt}};
-    for (const auto& [name, target] : targets) {
-        CAPTURE(name);
+    for (const auto& fuzzed : targets) {
+        CAPTURE(fuzzed.name);
         std::size_t inputs = 0;
-        for (const auto& entry : std::filesystem::directory_iterator{"tests/fuzz/corpus/" + std::string{name}}) {
+        for (const auto& entry : std::filesystem::directory_iterator{"tests/fuzz/corpus/" + std::string{fuzzed.name}}) {
             CAPTURE(entry.path());
             std::ifstream file{entry.path(), std::ios::binary};
             const std::string bytes{std::istreambuf_iterator<char>{file}, {}};
-            CHECK(target(reinterpret_cast<const std::uint8_t*>(bytes.data()), bytes.size()) == 0);
+            CHECK(fuzzed.target(reinterpret_cast<const std::uint8_t*>(bytes.data()), bytes.size()) == 0);
             ++inputs;
         }
         CHECK(inputs > 0);
