@@ -67,9 +67,12 @@ set(links_bus batgw_bus)
 set(links_mqtt batgw_mqtt batgw_drivers)
 # These have threads, measure time or use the machine's ports: label "threads".
 set(thread_rooms bus mqtt batgw)
-# A test has some of the four slots per processor (tools/run-tests). What lives with real clocks waits most of its time and takes one;
-# a virtual machine takes a processor. What computes takes three, so that something that waits goes on beside it, and stands back for it.
+# A test has some of the four slots per processor (tools/run-tests). What lives with real clocks waits most of its time and takes one,
+# under sanitizers two; a virtual machine takes a processor. What computes takes three, so that something that waits goes on beside it, and stands back for it.
 set(slots_of_waiting 1)
+if(BATGW_SANITIZE)
+  set(slots_of_waiting 2)
+endif()
 set(slots_of_computing 3)
 set(slots_of_machine 4)
 set(longest_waiting batgw/gateway batgw/broker_demo batgw/broker_chaos batgw/daly_pty)  # a minute: they start first
