@@ -68,7 +68,8 @@ set(links_mqtt batgw_mqtt batgw_drivers)
 # These have threads, measure time or use the machine's ports: label "threads".
 set(thread_rooms bus mqtt batgw)
 # A test has some of the four slots per processor (tools/run-tests). What lives with real clocks waits most of its time and takes one,
-# under sanitizers two; a virtual machine takes a processor. What computes takes three, so that something that waits goes on beside it, and stands back for it.
+# under sanitizers two; a virtual machine takes a processor. What computes takes three, so that something that waits goes on beside it,
+# and stands back for it.
 set(slots_of_waiting 1)
 if(BATGW_SANITIZE)
   set(slots_of_waiting 2)
