@@ -458,8 +458,8 @@ void Judge::beat(Round& r)
     else if (r.now - beat_at_ > beat_gap)
         beat_lost_ = true;
     const ContactorState state = r.contactors.verdict.state;
-    const bool dead =
-        state == ContactorState::emergency || state == ContactorState::lockout || stall_ == FaultClass::block || verdict_.stopped;
+    const bool dead = state == ContactorState::emergency || state == ContactorState::lockout || stall_ == FaultClass::block ||
+        faults_.preview(r.now).worst >= FaultClass::emergency || verdict_.stopped;
     const bool held = r.in.lines != nullptr && r.in.lines->held;
     if (beat_lost_) {
         // as it is

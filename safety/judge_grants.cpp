@@ -54,7 +54,7 @@ Cause cause_of(const ActiveFault& f)
 std::optional<Voltage> Judge::voltage_for_power(const Round& r) const
 {
     const auto measured = samples_.voltage.fresh;
-    if (!measured || !r.pack->facts.voltage_nominal) return measured;
+    if (!measured || r.pack == nullptr || !r.pack->facts.voltage_nominal) return measured;
     return std::min(*measured, *r.pack->facts.voltage_nominal);
 }
 
@@ -102,8 +102,10 @@ std::optional<Cause> Judge::nothing_because(const Round& r, Direction direction)
     if (r.pack == nullptr || !r.battery_link.alive) return Cause::link;
     if (covers(r.signals.gone, direction) || !battery_ready_) return Cause::stale;
     if (const ActiveFault* f = faults_.blocking(direction)) return cause_of(*f);
+    if (covers(faults_.effect().blocked, direction)) return Cause::fault;
     if (!r.identity_known) return Cause::battery;
-    if (!r.contactors.verdict.power_allowed) return Cause::contactor;
+    const ContactorVerdict& contactors = r.contactors.verdict;
+    if (!contactors.power_allowed || r.contactors.opening || contactors.state > ContactorState::unknown) return Cause::contactor;
     if (r.inverter_link.blocks) return Cause::link;
     if (!started_) return Cause::contactor;
     if (stop_methods_.result().nothing) return Cause::inverter;

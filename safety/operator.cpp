@@ -169,7 +169,9 @@ void Operator::set(const Command& command, Instant now)
         discharge_ = commanded(command.discharge_power, {}, Command{}, discharge_bounds_, now);
         break;
     case CommandKind::limits: set_limits(command, now); break;
-    default: break;
+    case CommandKind::ping:
+    case CommandKind::reset:
+    case CommandKind::capture: break;
     }
     publish();
 }
