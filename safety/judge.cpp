@@ -4,6 +4,7 @@
 #include "safety/grant_writer.hpp"
 
 #include <algorithm>
+#include <utility>
 
 namespace batgw {
 namespace {
@@ -447,25 +448,26 @@ void Judge::look_at_lines(const Round& r)
     for (const ActiveFault& f : gpio_.faults()) faults_.report(f, f.level == FaultClass::block ? config_.hold : Duration{});
 }
 
-// SAFE-213. A heartbeat that was interrupted does not come back before every coil is off, and its line does not move until then:
-// one edge is enough to close, without precharge, contactors that the relay has opened.
+// SAFE-213. A heartbeat that was interrupted does not come back before every coil has been off for a beat, and its line does not
+// move until then: one edge is enough to close, without precharge, contactors that the relay has opened.
 void Judge::beat(Round& r)
 {
     if (!config_.contactors.gpio.heartbeat) return;
     Coils& coils = r.contactors.verdict.coils;
-    if (!coils.any_main())
-        beat_lost_ = false;
-    else if (r.now - beat_at_ > beat_gap)
+    const bool on = coils.any_main(), were_on = std::exchange(coils_on_, on);
+    if ((on || were_on) && r.now - beat_at_ > beat_gap) {
         beat_lost_ = true;
+        beat_.restart(r.now);
+    }
+    const bool due = beat_.due(r.now);
+    if (due) beat_lost_ = false;
     const ContactorState state = r.contactors.verdict.state;
     const bool dead = state == ContactorState::emergency || state == ContactorState::lockout || stall_ == FaultClass::block ||
         faults_.preview(r.now).worst >= FaultClass::emergency || verdict_.stopped;
     const bool held = r.in.lines != nullptr && r.in.lines->held;
-    if (beat_lost_) {
-        // as it is
-    } else if (dead || !held) {
+    if (!beat_lost_ && (dead || !held)) {
         beat_level_ = false;
-    } else if (beat_.due(r.now)) {
+    } else if (due) {
         beat_level_ = !beat_level_;
         beat_at_ = r.now;
     }

@@ -253,6 +253,7 @@ private:
     Every beat_;
     bool beat_level_ = false;
     Instant beat_at_{};
+    bool coils_on_ = false;
     bool beat_lost_ = false;  // with coils energised: the drop-out relay may have opened what we hold closed
     Ramps charge_ramps_, discharge_ramps_;
 

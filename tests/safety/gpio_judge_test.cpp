@@ -146,27 +146,34 @@ TEST_CASE("gpio: the heartbeat toggles ten times a second, and stops for an emer
     CHECK(stalled.beats.size() > 10);
 
     // The drop-out relay has opened what we held: it must not close again by an edge of the heartbeat, whichever, so everything
-    // is opened first.
-    const std::pair<Duration, bool> gaps[]{{900ms, false}, {1101ms, false}, {1101ms, true}, {4000ms, true}};
-    for (const auto& [how_long, high] : gaps) {
-        const Duration pause = how_long;
-        const bool level = high;
-        CAPTURE(pause.count());
+    // has been opened for a beat first. A hurried stop opens at once what else opens in steps.
+    struct Gap {
+        Duration pause;
+        bool level, stop;
+    };
+    const Gap gaps[]{{900ms, false, false}, {1101ms, false, false}, {1101ms, true, false}, {4000ms, true, false},
+        {1500ms, true, true}, {1500ms, false, true}, {4000ms, true, true}};
+    for (const Gap& g : gaps) {
+        CAPTURE(g.pause.count());
+        CAPTURE(g.stop);
         LinesHouse gap = h;
         gap.also = [&] { gap.live(); };
         gap.inputs.lines = &gap.lines;
-        while (gap.verdict().contactors.coils.heartbeat != level) gap.live_for(10ms);
-        gap.step(pause);
-        bool edge_while_closed = false;
+        while (gap.verdict().contactors.coils.heartbeat != g.level) gap.live_for(10ms);
+        gap.inputs.stop_requested = gap.inputs.stop_now = g.stop;
+        gap.step(g.pause);
+        std::optional<Instant> off, edge;
         for (int i = 0; i < 1000; ++i) {
             const Coils& c = gap.verdict().contactors.coils;
-            edge_while_closed = edge_while_closed || (c.any_main() && c.heartbeat != level);
+            if (!c.any_main() && !off) off = gap.now;
+            if (c.heartbeat != g.level && !edge) edge = gap.now;
             gap.live_for(1ms);
         }
-        const bool longer = pause > 1s;
-        CHECK(edge_while_closed == !longer);
-        CHECK(gap.verdict().contactors.coils.any_main() == !longer);
-        if (longer) CHECK(gap.verdict().contactors.state == ContactorState::open);
+        const bool longer = g.pause > 1s;
+        CHECK(off.has_value() == longer);
+        if (!longer) CHECK(edge);
+        if (edge && off) CHECK(*edge - *off >= (g.stop ? 10ms : 95ms));  // stopped, every output is switched off
+        if (longer && !g.stop) CHECK(gap.verdict().contactors.state == ContactorState::open);
     }
 
     LinesHouse lost = h;
