@@ -10,21 +10,21 @@ namespace {
 
 using Packs = FixedVector<const ParallelPack*, packs_max>;
 
-// `combine(sum so far, one more)`. Unknown as long as one part is.
+// `combine(sum so far, one more)`. Unknown as long as one part is. There is one pack at least.
 template <class T, class F>
 void fold(Reading<T>& into, Reading<T> BatteryState::*member, const Packs& packs, Instant now, F&& combine)
 {
-    std::optional<T> value;
+    T value{};
     Instant oldest = now;
     for (const ParallelPack* p : packs) {
         const Reading<T>& part = p->state->*member;
         const auto one = part.last();
         if (!one || part.quality(now) == Quality::bad) return into.forget();
-        value = value ? combine(*value, *one) : *one;
+        value = p == packs[0] ? *one : combine(value, *one);
         oldest = std::min(oldest, part.at());
     }
     into.forget();
-    if (value) into.set(*value, oldest);
+    into.set(value, oldest);
 }
 
 // Milli-units of a mean, towards zero.

@@ -358,7 +358,7 @@ Waiting ContactorMachine::guard(const ContactorInput& in, OpenCause causes, bool
     if (!closing && (!in.current || magnitude(*in.current) > load)) return Waiting::current;
     if (!in.may_join) return Waiting::parallel;
     if (locked_out_) return Waiting::lockout;
-    if (cooling_ && !closing) return Waiting::cooldown;
+    if (cooling_) return Waiting::cooldown;
     return gpio() && !closing ? rest_guard(in, now) : Waiting::nothing;
 }
 
@@ -430,7 +430,7 @@ Conditions ContactorMachine::faults(const ContactorInput& in) const
         c.push_back(condition(id, level, level >= FaultClass::block ? Direction::both : Direction::none, Device::battery));
     };
     if (precharge_failed_) add(FaultId::precharge_failed, FaultClass::trip);
-    if (state_ == ContactorState::cooldown && cooling_) {
+    if (state_ == ContactorState::cooldown) {
         add(FaultId::close_failed, FaultClass::block);
         c.back().detail = close_problem_;
     }

@@ -93,6 +93,12 @@ struct ContactorOutput {
     bool maybe_closed = false;  // stop_done because time ran out: the pack may still be closed
 };
 
+// Power may flow: the machine says so, nothing is being opened, and its state is one that there is.
+constexpr bool carries_power(const ContactorOutput& c)
+{
+    return c.verdict.power_allowed && !c.opening && c.verdict.state <= ContactorState::unknown;
+}
+
 class ContactorMachine {
 public:
     ContactorMachine(const SafetyConfig::Contactors& config, Instant started) : config_{config}, started_{started} {}

@@ -57,8 +57,7 @@ void CrossChecks::update(const Input& in, const LimitContext& context)
     const auto& cells = in.battery.cells;
     if (cells.samples() != newest_sample_) {
         newest_sample_ = cells.samples();
-        const auto array = cells.last();
-        newest_ = array ? summary(*array) : std::nullopt;
+        newest_ = summary(cells.last().value_or(CellVoltages{}));
     }
     cells_ = cells.is_fresh(context.now) ? newest_ : std::nullopt;
     sum_of_cells(in, context);

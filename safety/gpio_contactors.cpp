@@ -159,7 +159,7 @@ void GpioContactors::fail(std::string_view why, Instant now)
 void GpioContactors::obey(ContactorOrder order, bool at_once, Instant now)
 {
     if (order == ContactorOrder::close) {
-        if (step_ == Step::open && lines_.held) go(Step::negative, now);
+        if (step_ == Step::open) go(Step::negative, now);
         return;
     }
     const bool hold = order == ContactorOrder::keep;

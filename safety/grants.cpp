@@ -11,6 +11,22 @@ Power grown(Power per_second, Duration time)
 
 }  // namespace
 
+// Each look for itself, although some imply others: what follows from what today may not tomorrow.
+std::optional<Cause> nothing_because(const Offer& o)
+{
+    if (o.stopping) return Cause::operator_;
+    if (!o.battery_alive) return Cause::link;
+    if (!o.signals_there || !o.battery_ready) return Cause::stale;
+    if (o.fault) return o.fault;
+    if (o.blocked) return Cause::fault;
+    if (!o.identity_known) return Cause::battery;
+    if (!o.contactors_carry) return Cause::contactor;
+    if (o.link_blocks) return Cause::link;
+    if (!o.started) return Cause::contactor;
+    if (o.ignored || !o.listening) return Cause::inverter;
+    return std::nullopt;
+}
+
 Ceiling GrantRamp::update(const Input& in, Instant now)
 {
     Ceiling out = in.blocked ? Ceiling{Power{}, *in.blocked} : in.limit;

@@ -24,6 +24,24 @@ struct Ceiling {
     }
 };
 
+// What one direction's offer depends on. The default is nothing to be offered (SAFE-003).
+struct Offer {
+    bool stopping = true;          // an orderly stop was asked for
+    bool battery_alive = false;    // there is a battery, and its link is alive
+    bool signals_there = false;    // none is lost that this direction needs
+    bool battery_ready = false;    // its data have been valid for long enough (SAFE-250)
+    std::optional<Cause> fault{};  // the worst that is listed takes the direction away, with this cause
+    bool blocked = true;           // a fault takes it away, listed or not
+    bool identity_known = false;
+    bool contactors_carry = false;  // see carries_power()
+    bool link_blocks = true;        // the inverter's silence takes both directions away
+    bool started = false;           // SAFE-250 has once been completed
+    bool ignored = true;            // the inverter goes on although it was told to stop (SAFE-113)
+    bool listening = false;         // the inverter is told limits, or nobody is to tell them
+};
+// The first reason for which nothing is offered, in the order in which a person would look.
+std::optional<Cause> nothing_because(const Offer& offer);
+
 // A limit over time: down at once; up only after it has stood higher for `settle`, and then with a slope.
 class GrantRamp {
 public:

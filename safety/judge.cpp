@@ -4,7 +4,6 @@
 #include "safety/grant_writer.hpp"
 
 #include <algorithm>
-#include <utility>
 
 namespace batgw {
 namespace {
@@ -56,7 +55,7 @@ Judge::Judge(const JudgeSetup& setup)
       inverter_link_{setup.start},
       contactors_{contactor_rules(setup.safety, must_observe(setup)), setup.start},
       gpio_{setup.safety.contactors},
-      beat_{Duration{1s} / std::max(setup.safety.contactors.heartbeat_hz, 1U)}
+      heartbeat_{setup.safety.contactors.heartbeat_hz}
 {
     faults_.number_battery(setup.battery_number);
     faults_.reset_after(config_.reset_absent);
@@ -347,7 +346,7 @@ OpenCause Judge::open_causes(const Round& r, const FaultEffect& effect) const
     if (effect.worst >= FaultClass::trip) causes |= OpenCause::trip;
     if (effect.worst >= FaultClass::emergency) causes |= OpenCause::emergency;
     if (r.battery_bus.open || r.in.battery_bus.second_sender) causes |= OpenCause::foreign_sender;
-    if (beat_lost_ || r.in.beside.mismatch >= FaultClass::block) causes |= OpenCause::fault;
+    if (heartbeat_.lost() || r.in.beside.mismatch >= FaultClass::block) causes |= OpenCause::fault;
     return causes;
 }
 
@@ -400,13 +399,25 @@ void Judge::judge_contactors(Round& r)
         const bool at_once = r.contactors.verdict.state == ContactorState::emergency || r.in.stop_now;
         gpio_.obey(r.contactors.verdict.order, at_once, r.now);
         r.contactors.verdict.coils = gpio_.coils(r.now);
-        beat(r);
+        if (config_.contactors.gpio.heartbeat) beat(r);
     }
     is_open_ = r.contactors.is_open;
     for (const ActiveFault& f : r.contactors.faults) {
         const bool seen_now = f.id == FaultId::contactor_feedback && in.feedback_wrong;
         if (!remembered(f, seen_now)) faults_.report(f, f.level == FaultClass::block ? config_.hold : Duration{});
     }
+}
+
+void Judge::beat(Round& r)
+{
+    Coils& coils = r.contactors.verdict.coils;
+    coils.heartbeat = heartbeat_.update({.coils_on = coils.any_main(),
+                                            .lines_held = r.in.lines != nullptr && r.in.lines->held,
+                                            .stopped = verdict_.stopped,
+                                            .contactors = r.contactors.verdict.state,
+                                            .worst = faults_.preview(r.now).worst,
+                                            .stall = stall_},
+        r.now);
 }
 
 // SAFE-250: battery data first, then contactors, then power. What has once been reached is not undone by a fault.
@@ -448,32 +459,6 @@ void Judge::look_at_lines(const Round& r)
     for (const ActiveFault& f : gpio_.faults()) faults_.report(f, f.level == FaultClass::block ? config_.hold : Duration{});
 }
 
-// SAFE-213. A heartbeat that was interrupted does not come back before every coil has been off for a beat, and its line does not
-// move until then: one edge is enough to close, without precharge, contactors that the relay has opened.
-void Judge::beat(Round& r)
-{
-    if (!config_.contactors.gpio.heartbeat) return;
-    Coils& coils = r.contactors.verdict.coils;
-    const bool on = coils.any_main(), were_on = std::exchange(coils_on_, on);
-    if ((on || were_on) && r.now - beat_at_ > beat_gap) {
-        beat_lost_ = true;
-        beat_.restart(r.now);
-    }
-    const bool due = beat_.due(r.now);
-    if (due) beat_lost_ = false;
-    const ContactorState state = r.contactors.verdict.state;
-    const bool dead = state == ContactorState::emergency || state == ContactorState::lockout || stall_ == FaultClass::block ||
-        faults_.preview(r.now).worst >= FaultClass::emergency || verdict_.stopped;
-    const bool held = r.in.lines != nullptr && r.in.lines->held;
-    if (!beat_lost_ && (dead || !held)) {
-        beat_level_ = false;
-    } else if (due) {
-        beat_level_ = !beat_level_;
-        beat_at_ = r.now;
-    }
-    coils.heartbeat = beat_level_;
-}
-
 Instant Judge::next_evaluation() const
 {
     const ContactorState state = contactors_.state();
@@ -481,7 +466,7 @@ Instant Judge::next_evaluation() const
         state != ContactorState::precharge && state != ContactorState::opening && state != ContactorState::emergency;
     const bool moving = gpio() && (gpio_.moving() || !steady);
     const Instant next = last_ + (moving ? std::min(config_.tick, contactor_tick) : config_.tick);
-    return gpio() && config_.contactors.gpio.heartbeat ? std::min(next, std::max(beat_.next(), last_ + 1ms)) : next;
+    return gpio() && config_.contactors.gpio.heartbeat ? std::min(next, std::max(heartbeat_.next(), last_ + 1ms)) : next;
 }
 
 }  // namespace batgw

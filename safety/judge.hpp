@@ -18,6 +18,7 @@
 #include "safety/frozen.hpp"
 #include "safety/gpio_contactors.hpp"
 #include "safety/grants.hpp"
+#include "safety/heartbeat.hpp"
 #include "safety/invariants.hpp"
 #include "safety/latch_reset.hpp"
 #include "safety/limits.hpp"
@@ -139,7 +140,6 @@ public:
 
     static constexpr std::size_t event_capacity = 256;  // SAFE-047
     static constexpr Duration stall_over = 5s;
-    static constexpr Duration beat_gap = 1s;          // SAFE-213: what a drop-out relay must bear
     static constexpr Duration contactor_tick = 10ms;  // SAFE-140
     static constexpr Duration link_age = 1s;          // SAFE-021, class ceiling: of an inverter nobody knows the period of
     // SAFE-217: 25 s, less the time until the next evaluation.
@@ -207,7 +207,7 @@ private:
     void grant(const Round& r);
     Ceiling natural_limit(const Round& r, Direction direction) const;
     Ceiling commanded_limit(const Round& r, Direction direction, Ceiling limit) const;
-    std::optional<Cause> nothing_because(const Round& r, Direction direction) const;
+    Offer offer(const Round& r, Direction direction) const;
     Grant grant_one(const Round& r, Direction direction, Ramps& ramps) const;
     void watch_inverter(const Round& r);
     void stop_inverter(const StopMethods::Input& in, Instant now);
@@ -250,11 +250,7 @@ private:
     ContactorMachine contactors_;
     GpioContactors gpio_;
     FollowsPack follows_pack_;
-    Every beat_;
-    bool beat_level_ = false;
-    Instant beat_at_{};
-    bool coils_on_ = false;
-    bool beat_lost_ = false;  // with coils energised: the drop-out relay may have opened what we hold closed
+    Heartbeat heartbeat_;
     Ramps charge_ramps_, discharge_ramps_;
 
     bool judged_ = false;

@@ -54,8 +54,8 @@ Cause cause_of(const ActiveFault& f)
 std::optional<Voltage> Judge::voltage_for_power(const Round& r) const
 {
     const auto measured = samples_.voltage.fresh;
-    if (!measured || r.pack == nullptr || !r.pack->facts.voltage_nominal) return measured;
-    return std::min(*measured, *r.pack->facts.voltage_nominal);
+    const auto nominal = r.pack != nullptr ? r.pack->facts.voltage_nominal : std::nullopt;
+    return measured && nominal ? std::min(*measured, *nominal) : measured;
 }
 
 Ceiling Judge::natural_limit(const Round& r, Direction direction) const
@@ -96,25 +96,25 @@ Ceiling Judge::commanded_limit(const Round& r, Direction direction, Ceiling limi
     return limit;
 }
 
-std::optional<Cause> Judge::nothing_because(const Round& r, Direction direction) const
+Offer Judge::offer(const Round& r, Direction direction) const
 {
-    if (stop_since_) return Cause::operator_;
-    if (r.pack == nullptr || !r.battery_link.alive) return Cause::link;
-    if (covers(r.signals.gone, direction) || !battery_ready_) return Cause::stale;
-    if (const ActiveFault* f = faults_.blocking(direction)) return cause_of(*f);
-    if (covers(faults_.effect().blocked, direction)) return Cause::fault;
-    if (!r.identity_known) return Cause::battery;
-    const ContactorVerdict& contactors = r.contactors.verdict;
-    if (!contactors.power_allowed || r.contactors.opening || contactors.state > ContactorState::unknown) return Cause::contactor;
-    if (r.inverter_link.blocks) return Cause::link;
-    if (!started_) return Cause::contactor;
-    if (stop_methods_.result().nothing) return Cause::inverter;
+    const ActiveFault* fault = faults_.blocking(direction);
     // While the inverter is told zero for the sake of its protocol nothing is offered: the slope begins with the offer (SAFE-092,
     // SAFE-182). That is our driver's doing, so it holds as well where the inverter's own silence is information only. Who only
     // watches has no conversation.
     const bool offered = r.in.inverter != nullptr && r.in.inverter->phase == InverterPhase::run;
-    if (!offered && !observing_) return Cause::inverter;
-    return std::nullopt;
+    return {.stopping = stop_since_.has_value(),
+        .battery_alive = r.pack != nullptr && r.battery_link.alive,
+        .signals_there = !covers(r.signals.gone, direction),
+        .battery_ready = battery_ready_,
+        .fault = fault != nullptr ? std::optional{cause_of(*fault)} : std::nullopt,
+        .blocked = covers(faults_.effect().blocked, direction),
+        .identity_known = r.identity_known,
+        .contactors_carry = carries_power(r.contactors),
+        .link_blocks = r.inverter_link.blocks,
+        .started = started_,
+        .ignored = stop_methods_.result().nothing,
+        .listening = offered || observing_};
 }
 
 // The operator comes after everything else has had its time: so a command can never bring more than there is without it
@@ -123,7 +123,7 @@ Grant Judge::grant_one(const Round& r, Direction direction, Ramps& ramps) const
 {
     const bool charge = direction == Direction::charge;
     GrantRamp::Input step{.limit = natural_limit(r, direction),
-        .blocked = nothing_because(r, direction),
+        .blocked = nothing_because(offer(r, direction)),
         .fades = charge ? r.signals.charge_fades : r.signals.discharge_fades,
         .fade_time = config_.stale_ramp,
         .rise_per_second = share(config_.ramp_up_per_second, charge ? rules_.max_charge : rules_.max_discharge),

@@ -47,8 +47,7 @@ void Judge::set_flags(const Round& r)
         v.pack.voltage_max && v.pack.voltage_min;
     const OperatorState& op = r.in.operator_;
     const bool wanted = !op.paused && !op.contactors_open && !stop_since_;
-    v.ready =
-        v.battery_valid && started_ && !effect.blocks_all() && v.contactors.power_allowed && !r.contactors.opening && wanted;
+    v.ready = v.battery_valid && started_ && !effect.blocks_all() && carries_power(r.contactors) && wanted;
 
     // SAFE-112. Silence tells of a fault, not of a pack that is cold, or full at one end and empty at the other: zeros tell that.
     // A pack that no longer talks cannot prove its contactors open: the order to open has then stood for as long.

@@ -113,9 +113,9 @@ CommandResult Operator::apply(const Command& command, Instant now)
     result.received = command.received;
     result.answered = now;
     expire(now);
-    if (check_limits(command, result)) {
-        const Operator before = *this;
-        set(command, now);
+    const Operator before = *this;
+    if (set(command, now, result)) {
+        publish();
         const bool request = command.kind == CommandKind::ping || (command.kind == CommandKind::contactor && command.on);
         const bool changed =
             request || !(state_ == before.state_) || !(charge_ == before.charge_) || !(discharge_ == before.discharge_);
@@ -126,26 +126,28 @@ CommandResult Operator::apply(const Command& command, Instant now)
     return result;
 }
 
-bool Operator::check_limits(const Command& command, CommandResult& result) const
+bool Operator::set(const Command& c, Instant now, CommandResult& result)
 {
-    switch (command.kind) {
-    case CommandKind::max_charge:
-        if (!command.charge_power) return refuse(result, CommandCode::bad_payload, "no power given");
-        return check_power(command.charge_power, charge_bounds_.ceiling, result);
-    case CommandKind::max_discharge:
-        if (!command.discharge_power) return refuse(result, CommandCode::bad_payload, "no power given");
-        return check_power(command.discharge_power, discharge_bounds_.ceiling, result);
-    case CommandKind::limits:
-        if (!command.charge_power && !command.discharge_power && !command.charge_current && !command.discharge_current)
-            return refuse(result, CommandCode::bad_payload, "no limit given");
-        return check_power(command.charge_power, charge_bounds_.ceiling, result) &&
-            check_power(command.discharge_power, discharge_bounds_.ceiling, result) &&
-            check_current(command.charge_current, result) && check_current(command.discharge_current, result) &&
-            check_time_to_live(command.time_to_live, result);
-    case CommandKind::charge:
-    case CommandKind::discharge:
-    case CommandKind::pause:
+    switch (c.kind) {
+    case CommandKind::charge: state_.charge = c.on; return true;
+    case CommandKind::discharge: state_.discharge = c.on; return true;
+    case CommandKind::pause: state_.paused = c.on; return true;
     case CommandKind::contactor:
+        open_before_ = state_.contactors_open;
+        state_.contactors_open = !c.on;
+        close_requested_ = c.on;
+        return true;
+    case CommandKind::max_charge:
+        if (!c.charge_power) return refuse(result, CommandCode::bad_payload, "no power given");
+        if (!check_power(c.charge_power, charge_bounds_.ceiling, result)) return false;
+        charge_ = commanded(c.charge_power, {}, Command{}, charge_bounds_, now);
+        return true;
+    case CommandKind::max_discharge:
+        if (!c.discharge_power) return refuse(result, CommandCode::bad_payload, "no power given");
+        if (!check_power(c.discharge_power, discharge_bounds_.ceiling, result)) return false;
+        discharge_ = commanded(c.discharge_power, {}, Command{}, discharge_bounds_, now);
+        return true;
+    case CommandKind::limits: return set_limits(c, now, result);
     case CommandKind::ping: return true;
     case CommandKind::reset:
     case CommandKind::capture: break;  // faults are the judge's, captures the black box's
@@ -153,35 +155,18 @@ bool Operator::check_limits(const Command& command, CommandResult& result) const
     return refuse(result, CommandCode::unknown_command, "no such command");
 }
 
-void Operator::set(const Command& command, Instant now)
+bool Operator::set_limits(const Command& c, Instant now, CommandResult& result)
 {
-    switch (command.kind) {
-    case CommandKind::charge: state_.charge = command.on; break;
-    case CommandKind::discharge: state_.discharge = command.on; break;
-    case CommandKind::pause: state_.paused = command.on; break;
-    case CommandKind::contactor:
-        open_before_ = state_.contactors_open;
-        state_.contactors_open = !command.on;
-        close_requested_ = command.on;
-        break;
-    case CommandKind::max_charge: charge_ = commanded(command.charge_power, {}, Command{}, charge_bounds_, now); break;
-    case CommandKind::max_discharge:
-        discharge_ = commanded(command.discharge_power, {}, Command{}, discharge_bounds_, now);
-        break;
-    case CommandKind::limits: set_limits(command, now); break;
-    case CommandKind::ping:
-    case CommandKind::reset:
-    case CommandKind::capture: break;
-    }
-    publish();
-}
-
-void Operator::set_limits(const Command& command, Instant now)
-{
-    if (command.charge_power || command.charge_current)
-        charge_ = commanded(command.charge_power, command.charge_current, command, charge_bounds_, now);
-    if (command.discharge_power || command.discharge_current)
-        discharge_ = commanded(command.discharge_power, command.discharge_current, command, discharge_bounds_, now);
+    if (!c.charge_power && !c.discharge_power && !c.charge_current && !c.discharge_current)
+        return refuse(result, CommandCode::bad_payload, "no limit given");
+    const bool good = check_power(c.charge_power, charge_bounds_.ceiling, result) &&
+        check_power(c.discharge_power, discharge_bounds_.ceiling, result) && check_current(c.charge_current, result) &&
+        check_current(c.discharge_current, result) && check_time_to_live(c.time_to_live, result);
+    if (!good) return false;
+    if (c.charge_power || c.charge_current) charge_ = commanded(c.charge_power, c.charge_current, c, charge_bounds_, now);
+    if (c.discharge_power || c.discharge_current)
+        discharge_ = commanded(c.discharge_power, c.discharge_current, c, discharge_bounds_, now);
+    return true;
 }
 
 Operator::Limit Operator::commanded(

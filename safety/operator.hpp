@@ -61,9 +61,9 @@ private:
     static Limit reconfigured(const Limit& limit, const Bounds& bounds);
     static Limit commanded(
         std::optional<Power> power, std::optional<Current> current, const Command& command, const Bounds& bounds, Instant now);
-    bool check_limits(const Command& command, CommandResult& result) const;
-    void set_limits(const Command& command, Instant now);
-    void set(const Command& command, Instant now);
+    // False: refused, with the reason in the result, and nothing has changed.
+    bool set(const Command& command, Instant now, CommandResult& result);
+    bool set_limits(const Command& command, Instant now, CommandResult& result);
     void publish();
 
     Bounds charge_bounds_, discharge_bounds_;

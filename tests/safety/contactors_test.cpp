@@ -1391,6 +1391,40 @@ TEST_CASE("contactors: what is stuck locks out for good, and what the pack did b
     closed.close();
     closed.in.stuck = true;
     CHECK(closed.step().verdict.state == State::closed);
+    Pack closing;
+    REQUIRE(closing.until(Ask::close) != for_ever);
+    closing.in.stuck = true;
+    CHECK(closing.step().verdict.state == State::precharge);
+}
+
+TEST_CASE("contactors: a pack that speaks of nothing but its feedback is not shown as unknown")
+{
+    // SAFE-161
+    Pack p;
+    p.obeys = false;
+    p.in.phase = Phase::listening;
+    p.in.silent_start = true;
+    p.in.feedback = Feedback::precharging;
+    CHECK(p.step().verdict.state == State::init);
+    p.in.feedback.reset();
+    CHECK(p.step().verdict.state == State::unknown);
+}
+
+TEST_CASE("contactors: power flows where the machine allows it, nothing is opening and the state is one that there is")
+{
+    // SAFE-003, SAFE-161
+    const auto carries = [](bool allowed, bool opening, State state) {
+        ContactorOutput out;
+        out.verdict.power_allowed = allowed;
+        out.opening = opening;
+        out.verdict.state = state;
+        return carries_power(out);
+    };
+    CHECK(carries(true, false, State::closed));
+    CHECK(carries(true, false, State::unknown));
+    CHECK_FALSE(carries(false, false, State::closed));
+    CHECK_FALSE(carries(true, true, State::closed));
+    CHECK_FALSE(carries(true, false, static_cast<State>(static_cast<int>(State::unknown) + 1)));
 }
 
 TEST_CASE("contactors: a pack that is seen closed without being asked is told as that until it is proven open")

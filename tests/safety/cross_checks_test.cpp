@@ -276,6 +276,8 @@ TEST_CASE("capacity, design window or a module that changes while in use is BLOC
         Case{"capacity", [](House& h) { h.facts.energy_rated = 59_kWh; }, [](House& h) { h.facts.energy_rated = 60_kWh; }},
         Case{"window", [](House& h) { h.facts.voltage_max = 421_V; }, [](House& h) { h.facts.voltage_max = 420_V; }},
         Case{"window", [](House& h) { h.facts.voltage_min = 349_V; }, [](House& h) { h.facts.voltage_min = 350_V; }},
+        Case{"module", [](House& h) { h.state.modules[0].serial.assign("C"); },
+            [](House& h) { h.state.modules[0].serial.assign("A"); }},
         Case{"module", [](House& h) { h.state.modules[1].serial.assign("C"); },
             [](House& h) { h.state.modules[1].serial.assign("B"); }},
     };

@@ -678,6 +678,61 @@ TEST_CASE("of the mildest the one that came first gives way, and what nobody was
     CHECK(listed(table, FaultId::temp_hot) != nullptr);
 }
 
+TEST_CASE("who takes a milder one's place came later than those behind it")
+{
+    // SAFE-040, SAFE-047
+    FaultTable table;
+    const auto fill = [&] {
+        for (std::size_t i = 0; i + 1 < Faults::capacity(); ++i)
+            table.report(
+                fault(FaultId::bms_fault, i == 0 ? FaultClass::warn : FaultClass::block, Direction::charge, std::to_string(i)));
+    };
+    fill();
+    table.settle(t0);
+    fill();
+    table.report(fault(FaultId::temp_hot, FaultClass::block, Direction::charge));
+    table.settle(t0 + 1s);
+    REQUIRE(table.faults()[0].id == FaultId::temp_hot);
+    CHECK(table.blocking(Direction::charge)->detail == "1");
+}
+
+TEST_CASE("a place that has become free is anybody's, while what was lost is still told")
+{
+    // SAFE-040
+    FaultTable table;
+    const auto fill = [&](std::size_t from) {
+        for (std::size_t i = from; i < Faults::capacity(); ++i)
+            table.report(fault(FaultId::bms_fault, FaultClass::block, Direction::charge, std::to_string(i)));
+    };
+    fill(0);
+    table.settle(t0);
+    fill(0);
+    table.settle(t0 + 1s);
+    REQUIRE(table.faults().full());
+    REQUIRE(listed(table, FaultId::too_many_faults) != nullptr);
+    fill(2);
+    table.settle(t0 + 2s);
+    REQUIRE(table.faults().size() == Faults::capacity() - 2);
+    fill(2);
+    table.report(fault(FaultId::temp_hot, FaultClass::block, Direction::charge));
+    table.settle(t0 + 3s);
+    CHECK(table.faults().full());
+    CHECK(listed(table, FaultId::temp_hot) != nullptr);
+    CHECK(listed(table, FaultId::too_many_faults) != nullptr);
+}
+
+TEST_CASE("what an earlier run left behind twice is one latch")
+{
+    // SAFE-046
+    FaultTable table;
+    const ActiveFault crit = fault(FaultId::temp_crit, FaultClass::trip, Direction::both);
+    table.restore(crit);
+    table.restore(crit);
+    table.settle(t0);
+    CHECK(table.faults().size() == 1);
+    CHECK(table.faults()[0].latched);
+}
+
 TEST_CASE("what is lost is a warning at least, however mild it was")
 {
     // SAFE-040

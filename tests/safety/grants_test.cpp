@@ -6,6 +6,7 @@
 #include <doctest/doctest.h>
 
 #include <array>
+#include <cstddef>
 #include <cstdint>
 #include <functional>
 #include <random>
@@ -29,6 +30,52 @@ TEST_CASE("only a grant with power and current is one; anything else is exactly 
         REQUIRE(none.power() == Power{});
         REQUIRE(none.current() == Current{});
         REQUIRE(none.by() == Cause::ramp);
+    }
+}
+
+TEST_CASE("an offer needs everything it depends on, and the first that is missing is its cause")
+{
+    // SAFE-003, SAFE-090
+    CHECK(nothing_because(Offer{}));
+    const Offer all{.stopping = false,
+        .battery_alive = true,
+        .signals_there = true,
+        .battery_ready = true,
+        .fault = {},
+        .blocked = false,
+        .identity_known = true,
+        .contactors_carry = true,
+        .link_blocks = false,
+        .started = true,
+        .ignored = false,
+        .listening = true};
+    CHECK_FALSE(nothing_because(all));
+    struct Case {
+        void (*take)(Offer&);
+        Cause cause;
+    };
+    const std::array cases{
+        Case{[](Offer& o) { o.stopping = true; }, Cause::operator_},
+        Case{[](Offer& o) { o.battery_alive = false; }, Cause::link},
+        Case{[](Offer& o) { o.signals_there = false; }, Cause::stale},
+        Case{[](Offer& o) { o.battery_ready = false; }, Cause::stale},
+        Case{[](Offer& o) { o.fault = Cause::temperature; }, Cause::temperature},
+        Case{[](Offer& o) { o.blocked = true; }, Cause::fault},
+        Case{[](Offer& o) { o.identity_known = false; }, Cause::battery},
+        Case{[](Offer& o) { o.contactors_carry = false; }, Cause::contactor},
+        Case{[](Offer& o) { o.link_blocks = true; }, Cause::link},
+        Case{[](Offer& o) { o.started = false; }, Cause::contactor},
+        Case{[](Offer& o) { o.ignored = true; }, Cause::inverter},
+        Case{[](Offer& o) { o.listening = false; }, Cause::inverter},
+    };
+    Offer fewer = all;
+    for (std::size_t i = cases.size(); i-- > 0;) {
+        CAPTURE(i);
+        Offer one = all;
+        cases[i].take(one);
+        CHECK(nothing_because(one) == cases[i].cause);
+        cases[i].take(fewer);
+        CHECK(nothing_because(fewer) == cases[i].cause);  // whatever of the later ones is missing, too
     }
 }
 

@@ -817,14 +817,21 @@ TEST_CASE("a request to close is taken where one pack of several can take it")
     CHECK(row.joined(0));
     CHECK(row.joined(1));
     CHECK_FALSE(row.panel().request_close(row.now));
-    // The second alone is open now.
-    row.house(1).cell_max = 3750_mV;
-    row.time_until([&] { return row.apart(1); }, 30s);
-    row.house(1).cell_max = 3310_mV;
-    row.run(120s);
-    row.panel().reset({.fault = "all", .reason = "looked at it"}, row.now);
-    row.run(30s);
-    REQUIRE(row.joined(0));
-    REQUIRE(row.apart(1));
-    CHECK(row.panel().request_close(row.now));
+    // Then one alone is open.
+    for (const std::size_t one : {std::size_t{0}, std::size_t{1}}) {
+        Terrace half{2};
+        half.house(0).safety.contactors.close_automatically = false;
+        half.run(30s);
+        REQUIRE(half.panel().request_close(half.now));
+        half.run(60s);
+        half.house(one).cell_max = 3750_mV;
+        half.time_until([&] { return half.apart(one); }, 30s);
+        half.house(one).cell_max = 3310_mV;
+        half.run(120s);
+        half.panel().reset({.fault = "all", .reason = "looked at it"}, half.now);
+        half.run(30s);
+        REQUIRE(half.apart(one));
+        REQUIRE(half.joined(1 - one));
+        CHECK(half.panel().request_close(half.now));
+    }
 }
