@@ -67,6 +67,13 @@ def longest_gap(frames):
     return max((b - a for a, b in zip(times, times[1:])), default=0.0)
 
 
+def quantiles(seconds):
+    """p50, p99 and the longest, in milliseconds, for people."""
+    ordered = sorted(seconds)
+    return ", ".join(f"{name} {ordered[min(len(ordered) - 1, int(share * len(ordered)))] * 1000:.1f}" for name, share in
+                     (("p50", 0.5), ("p99", 0.99), ("max", 1.0))) + " ms" if ordered else "none"
+
+
 class Broker:
     CONFIGURATION = f"{WORK}/mosquitto.conf"
 
