@@ -134,7 +134,7 @@ void Aggregate::set_grants(const Input& in, Instant now)
 
 // SAFE-282. What each pack may have is settled already; the slopes here are for what a pack's coming and going changes at once,
 // and for the operator's limits.
-Grant Aggregate::grant_one(const Input& in, Direction direction, Ramps& ramps, Instant now) const
+Grant Aggregate::grant_one(const Input& in, Direction direction, GrantRamp& ramp, Instant now) const
 {
     const bool charge = direction == Direction::charge;
     const Grant* smallest = nullptr;
@@ -156,10 +156,7 @@ Grant Aggregate::grant_one(const Input& in, Direction direction, Ramps& ramps, I
     GrantRamp::Input step{.limit = {smallest->power() * n, smallest->by()},
         .blocked = blocked,
         .rise_per_second = share(in.config.ramp_up_per_second, ceilings)};
-    const Ceiling natural = ramps.natural.update(step, now);
-
     const OperatorState& op = in.operator_;
-    step.limit = natural;
     const bool is_default = charge ? op.charge_limit_default : op.discharge_limit_default;
     step.limit.lower(charge ? op.max_charge : op.max_discharge, is_default ? Cause::config : Cause::operator_);
     const auto measured = in.battery.voltage.fresh(now);
@@ -167,7 +164,7 @@ Grant Aggregate::grant_one(const Input& in, Direction direction, Ramps& ramps, I
         const Voltage volts = measured.value_or(Voltage{});
         step.limit.lower(std::min(volts, verdict_.pack.voltage_nominal.value_or(volts)) * *most, Cause::operator_);
     }
-    const Ceiling granted = ramps.commanded.update(step, now);
+    const Ceiling granted = ramp.update(step, now);
 
     const Power power = Power::from_milli(granted.power.down_in(1000) * 1000);
     Current current{};
@@ -238,7 +235,6 @@ void Aggregate::set_flags(const Input& in)
     }
     w.stopped = stopped;
     w.may_fall_silent = may_be_silent;
-    w.mute_battery = w.slow_battery = false;  // a matter of each pack's own bus
 
     w.worst = FaultClass::none;
     w.first_cause.reset();

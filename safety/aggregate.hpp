@@ -37,17 +37,14 @@ public:
     static void add_faults_apart(std::span<const ParallelPack> packs, Verdict& house);
 
 private:
-    struct Ramps {
-        GrantRamp natural, commanded;
-    };
     void set_grants(const Input& in, Instant now);
-    Grant grant_one(const Input& in, Direction direction, Ramps& ramps, Instant now) const;
+    Grant grant_one(const Input& in, Direction direction, GrantRamp& ramp, Instant now) const;
     void set_voltages(const Input& in);
     void set_flags(const Input& in);
     void set_state(const Input& in);
     void set_contactors(const Input& in);
 
-    Ramps charge_, discharge_;
+    GrantRamp charge_, discharge_;
     Verdict verdict_;
 };
 

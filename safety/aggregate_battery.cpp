@@ -23,7 +23,6 @@ void fold(Reading<T>& into, Reading<T> BatteryState::*member, const Packs& packs
         value = p == packs[0] ? *one : combine(value, *one);
         oldest = std::min(oldest, part.at());
     }
-    into.forget();
     into.set(value, oldest);
 }
 

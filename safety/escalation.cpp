@@ -62,13 +62,10 @@ Escalation::History& Escalation::history(const ActiveFault& fault)
     const auto found =
         std::find_if(histories_.begin(), histories_.end(), [&](const History& h) { return same_cause(h.fault, fault); });
     if (found != histories_.end()) return *found;
-    History fresh;
-    fresh.fault = fault;
-    if (histories_.push_back(fresh)) return histories_.back();
+    if (histories_.push_back({})) return histories_.back();
     History& quietest = *std::min_element(
         histories_.begin(), histories_.end(), [](const History& a, const History& b) { return a.newest() < b.newest(); });
-    quietest = fresh;
-    return quietest;
+    return quietest = {};
 }
 
 void Escalation::follow(const FaultTable& faults, const SafetyConfig::Escalation& rule, Instant now)
@@ -92,7 +89,6 @@ void Escalation::report(FaultTable& faults, const SafetyConfig::Escalation& rule
         if (!h.trip && !warns) continue;
         ActiveFault f = h.fault;
         f.repeated = true;
-        f.latched = false;
         f.level = h.trip ? FaultClass::trip : FaultClass::warn;
         f.direction = h.trip ? Direction::both : Direction::none;
         f.number = 0;

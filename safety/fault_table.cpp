@@ -276,7 +276,6 @@ void FaultTable::restore(const ActiveFault& fault)
     if (e == nullptr) return;  // which is told with the next round
     e->shown = e->reported = fault;
     e->shown.latched = true;
-    e->shown.resettable = false;
 }
 
 bool FaultTable::reset(const ActiveFault& fault)

@@ -71,7 +71,7 @@ bool GpioContactors::agree(Instant now) const
 // SAFE-148. What comes and goes adds up: a contact that chatters is no contact.
 void GpioContactors::watch_agreement(Instant now)
 {
-    const Duration gap = looked_ ? now - looked_at_ : Duration{};
+    const Duration gap = now - looked_at_;                          // no matter before the first look: there is no doubt then
     const bool disagreed = agreed_since_ == looked_at_ && looked_;  // when last looked
     if (agree(now)) {
         doubt_ = std::max(doubt_ - gap / forgets, Duration{});

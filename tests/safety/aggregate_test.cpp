@@ -169,6 +169,7 @@ void check_states(std::span<const Is> states)
     if (is_there(Is::silent)) CHECK_FALSE(v.ready);
     if (is_there(Is::emergency_apart)) CHECK(v.state == GatewayState::emergency);
     if (joined > 0 && !unclear && !is_there(Is::emergency_apart)) CHECK(v.ready);
+    if (joined > 0 && unclear) CHECK(v.state >= GatewayState::block);
     // What is broken and apart is no business of the inverter.
     if (joined > 0 && !unclear && !is_there(Is::emergency_apart)) CHECK(v.state == GatewayState::run);
 }
@@ -600,7 +601,7 @@ TEST_CASE("aggregate: of joined packs the worst state is shown, of open ones the
         t.packs[0].verdict.waiting = Waiting::valid_time;
         t.packs[1].verdict.waiting = Waiting::battery_data;
         const Verdict& v = t.step();
-        CHECK(v.waiting == (v.state == first && first != second ? Waiting::valid_time : v.waiting));
+        CHECK(v.waiting == (v.state == first ? Waiting::valid_time : v.state == second ? Waiting::battery_data : v.waiting));
         return v.state;
     };
     CHECK(shown(Is::joined, S::run, S::derated) == S::derated);

@@ -561,6 +561,13 @@ TEST_CASE("each side of a comparison must be there and a measurement; what is no
     const auto same = [&] { --once.samples.current.samples; };
     CHECK(once.seconds_to("inverter_current", same) == 100);
     CHECK(once.seconds_to("inverter_current", [&] { same(), once.inverter.current.set(0_A, once.now); }) < 2);
+    Crossed held;
+    held.samples.voltage.fresh = 100_V;
+    held.inverter.voltage = Reading<Voltage>{for_ever};
+    held.inverter.voltage.set(200_V, held.now);
+    const auto as_before = [&] { --held.samples.voltage.samples; };
+    CHECK(held.seconds_to("inverter_voltage", as_before) == 100);
+    CHECK(held.seconds_to("inverter_voltage", [&] { as_before(), held.inverter.voltage.set(200_V, held.now); }) < 2);
 }
 
 TEST_CASE("an array of cells counts when it is complete, every cell within 0 and 5 V, and fresh")
@@ -659,6 +666,12 @@ TEST_CASE("the order of cells and of temperatures is judged where both ends are 
     Crossed both;
     both.samples.cell_min.fresh = both.samples.cell_max.fresh = 3_V;
     CHECK(both.seconds_to("cell_extremes", [&] { both.cells(3_V, Voltage::from_milli(3051)); }) == 30);
+    // A new lowest and a new highest are a new sample, however old the array.
+    Crossed old_array;
+    old_array.battery.cells.set_max_age(for_ever);
+    old_array.cells(3_V, Voltage::from_milli(3051));
+    old_array.samples.cell_min.fresh = old_array.samples.cell_max.fresh = 3_V;
+    CHECK(old_array.seconds_to("cell_extremes") == 30);
 }
 
 TEST_CASE("a charge that went through is counted from the last move of the state of charge, in the middle of it")

@@ -353,6 +353,55 @@ TEST_CASE("while nothing is blocked the first cause is the oldest reduction")
     REQUIRE(table.first_cause()->id == FaultId::temp_curve);
 }
 
+TEST_CASE("of what came at the same time the first that was told is the first cause, in whichever place it stands")
+{
+    // SAFE-047
+    for (const FaultClass level : {FaultClass::derate, FaultClass::block, FaultClass::trip}) {
+        FaultTable table;
+        table.report(fault(FaultId::temp_hot, level, Direction::charge));
+        table.report(fault(FaultId::cell_high, level, Direction::charge));
+        table.settle(t0);
+        REQUIRE(table.first_cause());
+        CHECK(table.first_cause()->id == FaultId::temp_hot);
+    }
+    // A reduction that takes the place of a warning is younger than those behind it.
+    FaultTable table;
+    const auto fill = [&] {
+        for (std::size_t i = 0; i + 1 < Faults::capacity(); ++i)
+            table.report(
+                fault(FaultId::bms_fault, i == 0 ? FaultClass::info : FaultClass::derate, Direction::none, std::to_string(i)));
+    };
+    fill();
+    table.settle(t0);
+    fill();
+    table.report(fault(FaultId::temp_curve, FaultClass::derate, Direction::charge));
+    table.settle(t0 + 1s);
+    REQUIRE(table.faults()[0].id == FaultId::temp_curve);
+    CHECK(table.first_cause()->detail == "1");
+}
+
+TEST_CASE("a latch may be reset when its cause has been gone for a minute, where nothing else is said")
+{
+    // SAFE-045
+    FaultTable table;
+    ActiveFault crit = fault(FaultId::cell_high_crit, FaultClass::trip, Direction::both);
+    crit.resettable = true;  // not for him to say who reports it
+    table.report(crit);
+    table.settle(t0);
+    CHECK_FALSE(table.faults()[0].resettable);
+    const Evidence all{.battery = true, .inverter = true};
+    table.settle(t0 + 1s, all);
+    table.settle(t0 + 61s - 1us, all);
+    CHECK_FALSE(table.faults()[0].resettable);
+    table.settle(t0 + 61s, all);
+    CHECK(table.faults()[0].resettable);
+    crit.id = FaultId::temp_hot;
+    crit.level = FaultClass::block;
+    table.report(crit);
+    table.settle(t0 + 62s, all);
+    CHECK_FALSE(listed(table, FaultId::temp_hot)->resettable);
+}
+
 TEST_CASE("of several faults that block, the worst and then the oldest is named")
 {
     FaultTable table;

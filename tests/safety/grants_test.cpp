@@ -23,6 +23,14 @@ TEST_CASE("only a grant with power and current is one; anything else is exactly 
     const Grant some = GrantWriter::write(100_W, 1_A, Cause::config);
     REQUIRE(some.power() == 100_W);
     REQUIRE(some.current() == 1_A);
+    for (std::int64_t power = -1000; power <= 1000; power += 1000)
+        for (std::int64_t current = -1000; current <= 1000; current += 1000) {
+            const Grant g = GrantWriter::write(Power::from_milli(power), Current::from_milli(current), Cause::soc);
+            const bool something = power > 0 && current > 0;
+            REQUIRE(g.power() == (something ? 1_W : 0_W));
+            REQUIRE(g.current() == (something ? 1_A : 0_A));
+            REQUIRE(g.by() == Cause::soc);
+        }
     for (const Grant& none : {GrantWriter::write(0_W, 1_A, Cause::ramp), GrantWriter::write(100_W, 0_A, Cause::ramp),
              GrantWriter::write(-1_W, 1_A, Cause::ramp), GrantWriter::write(1_W, -1_A, Cause::ramp),
              GrantWriter::nothing(Cause::ramp)}) {
