@@ -14,8 +14,13 @@
 #include <ctime>
 #include <filesystem>
 #include <fstream>
+#include <functional>
+#include <iterator>
 #include <new>
+#include <string>
+#include <string_view>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include <fcntl.h>
@@ -532,18 +537,26 @@ void program(const std::string& path)
 }  // namespace
 }  // namespace batgw::bench
 
-int main(int, char** argv)
+// Without names all of them.
+int main(int argc, char** argv)
 {
     using namespace batgw::bench;
+    const std::string gateway = (std::filesystem::path{argv[0]}.parent_path() / "batgw").string();
+    const std::pair<std::string_view, std::function<void()>> parts[]{{"decode", decode}, {"encode", encode},
+        {"step", bridge_step}, {"throughput", throughput}, {"latency", latency}, {"traffic", real_traffic},
+        {"program", [&] { program(gateway); }}};
+    const std::vector<std::string_view> wanted{argv + 1, argv + argc};
+    const auto known = [&](std::string_view name) {
+        return std::any_of(std::begin(parts), std::end(parts), [&](const auto& part) { return part.first == name; });
+    };
+    if (!std::all_of(wanted.begin(), wanted.end(), known)) {
+        fmt::print(stderr, "bench: usage: batgw_bench [decode|encode|step|throughput|latency|traffic|program]...\n");
+        return 2;
+    }
     try {
         fmt::print("| what | figure |\n|---|---|\n");
-        decode();
-        encode();
-        bridge_step();
-        throughput();
-        latency();
-        real_traffic();
-        program((std::filesystem::path{argv[0]}.parent_path() / "batgw").string());
+        for (const auto& [name, part] : parts)
+            if (wanted.empty() || std::find(wanted.begin(), wanted.end(), name) != wanted.end()) part();
     } catch (const std::exception& e) {
         fmt::print(stderr, "bench: {}\n", e.what());
         return 1;
