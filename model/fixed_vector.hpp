@@ -17,6 +17,7 @@ public:
         items_[size_++] = value;
         return true;
     }
+    constexpr void pop_back() { --size_; }
     // Order is not kept.
     constexpr void erase(std::size_t i) { items_[i] = items_[--size_]; }
     constexpr void erase_ordered(std::size_t i)

@@ -8,11 +8,10 @@
 namespace batgw {
 namespace {
 
-ActiveFault finding(std::string_view what, FaultClass level, Device device, const LimitContext& context)
+ActiveFault finding(std::string_view what, FaultClass level, Device device)
 {
     const Direction direction = level >= FaultClass::block ? Direction::both : Direction::none;
     ActiveFault f = condition(FaultId::plausibility, level, direction, device);
-    f.device_number = device == Device::battery ? context.pack_number : std::uint8_t{1};
     f.detail.assign(what);
     return f;
 }
@@ -77,8 +76,8 @@ void CrossChecks::sum_of_cells(const Input& in, const LimitContext& context)
     const Voltage bound = known ? std::max(share(2_pct, *v), 3_V) : Voltage{};
     const auto seen = against(known, difference, bound, in.battery.cells.samples() + in.samples.voltage.samples);
     if (sum_.update(seen, {30s, samples_to_block, context.config.hold}, context.now))
-        context.faults.report(with_value(
-            finding("cell_sum", FaultClass::block, Device::battery, context), Unit::volt, difference.milli(), bound.milli()));
+        context.faults.report(
+            with_value(finding("cell_sum", FaultClass::block, Device::battery), Unit::volt, difference.milli(), bound.milli()));
 }
 
 void CrossChecks::order(const Input& in, const LimitContext& context)
@@ -93,13 +92,13 @@ void CrossChecks::order(const Input& in, const LimitContext& context)
         known && cells && (cells->average < *low.fresh - tolerance || cells->average > *high.fresh + tolerance);
     const bool wrong = known && (*low.fresh > *high.fresh || average_outside);
     if (cell_order_.update({known, wrong, !wrong, low.samples + high.samples}, rule, context.now))
-        context.faults.report(finding("cell_order", FaultClass::block, Device::battery, context));
+        context.faults.report(finding("cell_order", FaultClass::block, Device::battery));
 
     const auto &cold = in.samples.temperature_min, &hot = in.samples.temperature_max;
     const bool both = cold.fresh && hot.fresh;
     const bool swapped = both && *cold.fresh > *hot.fresh;
     if (temperature_order_.update({both, swapped, !swapped, cold.samples + hot.samples}, rule, context.now))
-        context.faults.report(finding("temperature_order", FaultClass::block, Device::battery, context));
+        context.faults.report(finding("temperature_order", FaultClass::block, Device::battery));
 }
 
 void CrossChecks::extremes(const Input& in, const LimitContext& context)
@@ -113,7 +112,7 @@ void CrossChecks::extremes(const Input& in, const LimitContext& context)
     const auto seen = against(known, difference, bound, in.battery.cells.samples() + low.samples + high.samples);
     if (extremes_.update(seen, {30s, samples_to_block, context.config.hold}, context.now))
         context.faults.report(with_value(
-            finding("cell_extremes", FaultClass::warn, Device::battery, context), Unit::volt, difference.milli(), bound.milli()));
+            finding("cell_extremes", FaultClass::warn, Device::battery), Unit::volt, difference.milli(), bound.milli()));
 }
 
 void CrossChecks::against_inverter(const Input& in, const LimitContext& context)
@@ -139,7 +138,7 @@ void CrossChecks::against_inverter(const Input& in, const LimitContext& context)
     const auto seen_volts = against(volts_known, gap, allowed, in.samples.voltage.samples + volt_samples);
     if (voltage_.update(seen_volts, {10s, samples_to_block, context.config.hold}, context.now))
         context.faults.report(with_value(
-            finding("inverter_voltage", FaultClass::block, Device::inverter, context), Unit::volt, gap.milli(), allowed.milli()));
+            finding("inverter_voltage", FaultClass::block, Device::inverter), Unit::volt, gap.milli(), allowed.milli()));
 
     // Magnitudes: which way an inverter counts is not certain for all of them.
     const auto own_amperes = in.samples.current.fresh;
@@ -150,7 +149,7 @@ void CrossChecks::against_inverter(const Input& in, const LimitContext& context)
     const auto seen_amperes = against(amperes_known, off, bound, in.samples.current.samples + ampere_samples);
     if (current_.update(seen_amperes, {30s, samples_to_block, context.config.hold}, context.now))
         context.faults.report(with_value(
-            finding("inverter_current", FaultClass::warn, Device::inverter, context), Unit::ampere, off.milli(), bound.milli()));
+            finding("inverter_current", FaultClass::warn, Device::inverter), Unit::ampere, off.milli(), bound.milli()));
 }
 
 // Only the net charge counts: cycling around one point moves no state of charge. Near the ends it stands still for good reasons.
@@ -177,7 +176,7 @@ void CrossChecks::frozen_soc(const Input& in, const LimitContext& context)
     const Charge bound = known ? share(5_pct, *in.capacity) : Charge{};
     const bool stuck = known && net > bound;
     if (soc_.update({soc.has_value(), stuck, !stuck, in.samples.soc.samples}, {.hold = context.config.hold}, context.now))
-        context.faults.report(finding("soc_frozen", FaultClass::warn, Device::battery, context));
+        context.faults.report(finding("soc_frozen", FaultClass::warn, Device::battery));
 }
 
 bool IdentityWatch::follow(Change& c, bool known, bool differs, std::uint32_t samples, Instant now)
@@ -205,9 +204,8 @@ void IdentityWatch::update(const BatteryState& battery, const PackFacts& facts, 
     const std::optional<unsigned> cells = battery.cell_count ? battery.cell_count : facts.cells;
     // Of a battery that does not tell of single cells, what it tells of all of them.
     const std::uint32_t samples = battery.cells.samples() > 0 ? battery.cells.samples() : battery.cell_voltage_max.samples();
-    const auto block = [&](FaultId id, std::string_view detail) {
+    const auto block = [](FaultId id, std::string_view detail) {
         ActiveFault f = condition(id, FaultClass::block, Direction::both, Device::battery);
-        f.device_number = context.pack_number;
         f.detail.assign(detail);
         return f;
     };

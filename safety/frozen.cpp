@@ -15,7 +15,6 @@ bool FrozenWatch::report(SignalId id, bool moved, Duration still, const LimitCon
     const bool block = still >= block_after;
     ActiveFault f = condition(FaultId::sig_frozen, block ? FaultClass::block : FaultClass::warn,
         block ? Direction::both : Direction::none, Device::battery);
-    f.device_number = context.pack_number;
     f.detail.assign(to_string(id));
     context.faults.report(f, context.config.hold);
     return true;

@@ -50,7 +50,7 @@ Judge::Judge(const JudgeSetup& setup)
       inverter_verified_{setup.inverter_verified},
       start_{setup.start},
       observing_{must_observe(setup)},
-      signals_{setup.profile, std::max<std::uint8_t>(setup.battery_number, 1)},
+      signals_{setup.profile},
       battery_link_{setup.start},
       inverter_link_{setup.start},
       contactors_{contactor_rules(setup.safety, must_observe(setup)), setup.start},

@@ -20,12 +20,11 @@ struct Fractions {
     std::optional<Current> charge_most{}, discharge_most{};  // and fixed ceilings, where there are any
 };
 
-// What every subject is told.
+// What every subject is told. Which pack it is the table knows.
 struct LimitContext {
     const SafetyConfig& config;
     FaultTable& faults;
     Instant now;
-    std::uint8_t pack_number = 1;
 };
 
 // SAFE-061: highest and lowest cell.
@@ -93,7 +92,6 @@ private:
         spread_block_;
     Detector curve_;
     LowestOf lowest_;
-    std::uint32_t lowest_sample_ = 0;
     Temperature lowest_in_window_{};
 };
 
@@ -123,7 +121,7 @@ private:
 
 class CurrentLimits {
 public:
-    // `voltage` turns the configured powers into currents; unknown: the design minimum, or nothing is judged.
+    // `voltage` turns the configured powers into currents; without one nothing is judged.
     void update(const Reading<Current>& current, const Sample<Voltage>& voltage, Power max_charge, Power max_discharge,
         const LimitContext& context);
 

@@ -11,14 +11,13 @@ struct Told {
     FaultId id{};
     FaultClass level{};
     Direction direction{};
-    std::int64_t value_milli = 0, limit_milli = 0;
+    std::int64_t value_milli{}, limit_milli{};
     std::uint16_t cell = 0;
 };
 
 void report(const Told& t, const LimitContext& context)
 {
     ActiveFault f = condition(t.id, t.level, t.direction, Device::battery);
-    f.device_number = context.pack_number;
     f.has_value = true;
     f.unit = Unit::volt;
     f.value_milli = t.value_milli;
@@ -72,7 +71,7 @@ void CellLimits::faults(const PackSamples& in, std::uint16_t highest, std::uint1
     const auto derate = [&](Detector& d, FaultId id, Direction direction, const Curve& curve, const Sample<Voltage>& v,
                             std::int64_t from, std::uint16_t n) {
         const bool on = begun(curve, v);
-        if (d.update({v.fresh.has_value(), on, !on, v.samples}, {.hold = hold}, context.now))
+        if (d.update({v.fresh.has_value(), on, !on}, {.hold = hold}, context.now))
             report({id, FaultClass::derate, direction, v.fresh ? v.fresh->milli() : from, from, n}, context);
     };
 
@@ -129,7 +128,7 @@ Fractions DeviationLimits::update(const PackSamples& in, std::optional<Current> 
     if (watch(warn_, judged, cell.deviation_warn, cell.deviation_warn - 30_mV, {60s, samples_to_block, 60s}))
         tell(FaultId::cell_dev, FaultClass::warn, Direction::none, cell.deviation_warn);
     const bool on = derates && deviation > cell.deviation_derate_from;
-    if (derate_.update({fresh, on, !on, samples}, {.hold = context.config.hold}, context.now))
+    if (derate_.update({fresh, on, !on}, {.hold = context.config.hold}, context.now))
         tell(FaultId::cell_dev, FaultClass::derate, Direction::both, cell.deviation_derate_from);
     if (watch(block_, judged, cell.deviation_block, cell.deviation_block - 50_mV, {10s, samples_to_block, 60s}))
         tell(FaultId::cell_dev, FaultClass::block, block, cell.deviation_block);

@@ -7,11 +7,10 @@
 namespace batgw {
 namespace {
 
-ActiveFault about(FaultId id, FaultClass level, Direction direction, Unit unit, std::int64_t value_milli,
-    std::int64_t limit_milli, const LimitContext& context)
+ActiveFault about(
+    FaultId id, FaultClass level, Direction direction, Unit unit, std::int64_t value_milli, std::int64_t limit_milli)
 {
     ActiveFault f = condition(id, level, direction, Device::battery);
-    f.device_number = context.pack_number;
     f.has_value = true;
     f.unit = unit;
     f.value_milli = value_milli;
@@ -33,10 +32,10 @@ PackVoltageLimits::Window voltage_window(const SafetyConfig::Cell& cell, std::op
         w.min = w.cells_min = cell.block_low * n;
     }
     const auto lower = [&](std::optional<Voltage> v) {
-        if (v && (!w.max || *v < *w.max)) w.max = std::clamp(*v, Voltage{}, widest);
+        if (v) w.max = std::min(w.max.value_or(widest), std::clamp(*v, Voltage{}, widest));
     };
     const auto raise = [&](std::optional<Voltage> v) {
-        if (v && (!w.min || *v > *w.min)) w.min = std::clamp(*v, Voltage{}, widest);
+        if (v) w.min = std::max(w.min.value_or(Voltage{}), std::clamp(*v, Voltage{}, widest));
     };
     lower(facts.voltage_max);
     lower(configured_max);
@@ -57,7 +56,7 @@ void PackVoltageLimits::update(const PackSamples& in, const Window& w, const Lim
         return d.update({v.has_value(), v && *v < limit, v && *v >= clear, in.voltage.samples}, rule, context.now);
     };
     const auto tell = [&](FaultId id, FaultClass level, Direction direction, Voltage limit) {
-        context.faults.report(about(id, level, direction, Unit::volt, v.value_or(limit).milli(), limit.milli(), context));
+        context.faults.report(about(id, level, direction, Unit::volt, v.value_or(limit).milli(), limit.milli()));
     };
     if (w.max && above(high_, *w.max, *w.max - hysteresis(*w.max), block))
         tell(FaultId::pack_high, FaultClass::block, Direction::charge, *w.max);
@@ -90,7 +89,7 @@ void CurrentLimits::update(const Reading<Current>& current, const Sample<Voltage
                 {known, flowing > limit, flowing < clear, current.samples()}, {delay, samples, context.config.hold}, context.now))
             return;
         ActiveFault f = about(FaultId::overcurrent, level, Direction::both, Unit::ampere,
-            charging ? flowing.milli() : -flowing.milli(), charging ? limit.milli() : -limit.milli(), context);
+            charging ? flowing.milli() : -flowing.milli(), charging ? limit.milli() : -limit.milli());
         f.has_value = known;
         context.faults.report(f);
     };
@@ -106,12 +105,12 @@ Fractions SocLimits::update(const PackSamples& in, const LimitContext& context)
     const auto soc = in.soc.fresh;
     const Persistence persistence{5s, samples_to_block, context.config.hold};
     const auto tell = [&](FaultId id, FaultClass level, Direction direction, Percent limit) {
-        context.faults.report(about(id, level, direction, Unit::percent, soc.value_or(limit).milli(), limit.milli(), context));
+        context.faults.report(about(id, level, direction, Unit::percent, soc.value_or(limit).milli(), limit.milli()));
     };
     Fractions left;
-    // Of two values that may both be true the one that leaves less.
+    // Of two values that may both be true the one that leaves less; none is less than any.
     const auto low = in.soc.suspect ? std::min(in.soc.usable, in.soc.suspect) : in.soc.usable;
-    const auto high = in.soc.suspect ? std::max(in.soc.usable, in.soc.suspect) : in.soc.usable;
+    const auto high = std::max(in.soc.usable, in.soc.suspect);
     if (low && rule.taper > 0_pct)
         left.discharge = fraction_between({rule.min.milli(), 0_pct}, {(rule.min + rule.taper).milli(), 100_pct}, low->milli());
     const bool bands = rule.bands && in.soc.usable;
@@ -122,7 +121,7 @@ Fractions SocLimits::update(const PackSamples& in, const LimitContext& context)
     left.discharge = std::min(left.discharge, discharge.fraction);
     left.discharge_most = discharge.most;
     const auto derate = [&](Detector& d, bool on, Direction direction, Percent from) {
-        if (d.update({soc.has_value(), on, !on, in.soc.samples}, {.hold = context.config.hold}, context.now))
+        if (d.update({soc.has_value(), on, !on}, {.hold = context.config.hold}, context.now))
             tell(FaultId::soc_curve, FaultClass::derate, direction, from);
     };
     derate(curve_, left.discharge < 100_pct || left.discharge_most, Direction::discharge,
@@ -141,7 +140,6 @@ void ReportedLimits::update(const BatteryState& battery, bool closed, bool open,
 {
     for (const ReportedFault& r : battery.reported) {
         ActiveFault f = condition(FaultId::bms_fault, r.level, r.direction, Device::battery);
-        f.device_number = context.pack_number;
         f.detail = r.code;
         // A person has to look first: that is what TRIP means.
         if (r.never_close_again) f.level = std::max(f.level, FaultClass::trip);
@@ -151,8 +149,8 @@ void ReportedLimits::update(const BatteryState& battery, bool closed, bool open,
     const auto soh = battery.soh.fresh(context.now);
     if (soh_.update({soh.has_value(), soh && *soh < poor, soh >= poor + 2_pct, battery.soh.samples()},
             {0s, samples_to_block, context.config.hold}, context.now))
-        context.faults.report(about(FaultId::soh_low, FaultClass::block, Direction::both, Unit::percent,
-            soh.value_or(poor).milli(), poor.milli(), context));
+        context.faults.report(
+            about(FaultId::soh_low, FaultClass::block, Direction::both, Unit::percent, soh.value_or(poor).milli(), poor.milli()));
     permissions(battery, context);
     insulation(battery, closed, open, context);
 }
@@ -161,9 +159,8 @@ void ReportedLimits::permissions(const BatteryState& battery, const LimitContext
 {
     const auto watch = [&](Detector& d, const Reading<bool>& allowed, Direction direction) {
         const auto yes = allowed.fresh(context.now);
-        if (!d.update({yes.has_value(), yes && !*yes, yes && *yes, allowed.samples()}, {.hold = 5s}, context.now)) return;
+        if (!d.update({yes.has_value(), yes && !*yes, yes && *yes}, {.hold = 5s}, context.now)) return;
         ActiveFault f = condition(FaultId::bms_denies, FaultClass::block, direction, Device::battery);
-        f.device_number = context.pack_number;
         context.faults.report(f);
     };
     watch(denies_charge_, battery.charge_allowed, Direction::charge);
@@ -181,8 +178,8 @@ void ReportedLimits::insulation(const BatteryState& battery, bool closed, bool o
             {delay, samples_to_block, 60s}, context.now);
     };
     const auto tell = [&](FaultClass level, Direction direction, Insulation limit) {
-        context.faults.report(about(
-            FaultId::insulation, level, direction, Unit::ohm_per_volt, value.value_or(limit).milli(), limit.milli(), context));
+        context.faults.report(
+            about(FaultId::insulation, level, direction, Unit::ohm_per_volt, value.value_or(limit).milli(), limit.milli()));
     };
     // A transformerless inverter pulls the reading down for as long as it is connected: then it only warns, unless configured.
     const bool connected = closed && !rule.block_while_closed;

@@ -12,7 +12,6 @@ void report(FaultId id, FaultClass level, Direction direction, Unit unit, std::i
     const LimitContext& context)
 {
     ActiveFault f = condition(id, level, direction, Device::battery);
-    f.device_number = context.pack_number;
     f.has_value = true;
     f.unit = unit;
     f.value_milli = value_milli;
@@ -44,12 +43,10 @@ Fractions TemperatureLimits::judge(
 
     const bool known = in.temperature_min.fresh && in.temperature_max.fresh;
     const bool on = left.charge < 100_pct || left.discharge < 100_pct;
-    if (curve_.update({known, on, !on, in.temperature_min.samples + in.temperature_max.samples}, {.hold = context.config.hold},
-            context.now)) {
+    if (curve_.update({known, on, !on}, {.hold = context.config.hold}, context.now)) {
         Direction direction = left.charge < 100_pct ? Direction::charge : Direction::none;
         if (left.discharge < 100_pct) direction = direction | Direction::discharge;
         ActiveFault f = condition(FaultId::temp_curve, FaultClass::derate, direction, Device::battery);
-        f.device_number = context.pack_number;
         context.faults.report(f);
     }
     if (!charge.empty() && !discharge.empty()) block_where_zero(in, charge, discharge, context);
@@ -107,10 +104,7 @@ void TemperatureLimits::trip(const PackSamples& in, const LimitContext& context)
         report(FaultId::temp_event, FaultClass::emergency, Direction::both, Unit::celsius, hottest_now.milli(),
             rule.emergency.milli(), context);
 
-    if (t && samples != lowest_sample_) {
-        lowest_sample_ = samples;
-        lowest_in_window_ = lowest_.update(*t, in.temperature_max.at, rule.rise_window);
-    }
+    if (t) lowest_in_window_ = lowest_.update(*t, in.temperature_max.at, rule.rise_window);
     const bool rises = t && *t >= rule.rise_above && *t - lowest_in_window_ >= rule.rise;
     if (watch(rise_, rises, 2s))
         report(FaultId::temp_event, FaultClass::emergency, Direction::both, Unit::kelvin,
@@ -120,7 +114,7 @@ void TemperatureLimits::trip(const PackSamples& in, const LimitContext& context)
 Temperature TemperatureLimits::LowestOf::update(Temperature t, Instant at, Duration window)
 {
     while (!points_.empty() && at - points_[0].at > window) points_.erase_ordered(0);
-    while (!points_.empty() && points_.back().t >= t) points_.erase(points_.size() - 1);
+    while (!points_.empty() && points_.back().t >= t) points_.pop_back();
     // No room: an older, lower one stays for longer, which makes a rise look bigger, never smaller.
     if (!points_.push_back({at, t})) points_.back().at = at;
     return points_[0].t;

@@ -9,7 +9,7 @@ namespace batgw {
 Current OverLimit::HighestOf::update(Current value, Instant at, Duration window)
 {
     while (!points_.empty() && at - points_[0].at > window) points_.erase_ordered(0);
-    while (!points_.empty() && points_.back().value <= value) points_.erase(points_.size() - 1);
+    while (!points_.empty() && points_.back().value <= value) points_.pop_back();
     // No room: the last one, which is higher, stays for longer.
     if (!points_.push_back({at, value})) points_.back().at = at;
     return points_[0].value;
@@ -35,7 +35,6 @@ void OverLimit::update(const Input& in, const LimitContext& context)
     const Observation seen{i.has_value(), i && in.empty && *i <= -drain, i && *i >= drain, in.current.samples};
     if (drain_.update(seen, {.delay = drain_time, .samples = samples_to_block}, context.now)) {
         ActiveFault f = condition(FaultId::idle_drain, FaultClass::warn, Direction::none, Device::battery);
-        f.device_number = context.pack_number;
         context.faults.report(f);
     }
 }

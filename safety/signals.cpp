@@ -247,7 +247,6 @@ Percent SignalWatch::report_assumed(const SafetyConfig& config, FaultTable& faul
         const SignalId id = signal(i);
         if (!assumes(id, config)) continue;
         ActiveFault f = condition(FaultId::assumed, FaultClass::warn, Direction::none, Device::battery);
-        f.device_number = device_number_;
         f.detail.assign(to_string(id));
         faults.report(f);
         if (id != SignalId::soc) most = most_assumed;
@@ -308,7 +307,6 @@ void SignalWatch::report(SignalId id, const SafetyConfig& config, FaultTable& fa
     if (!c.out && !missing) return;
     ActiveFault f =
         condition(c.out && c.bad ? FaultId::sig_bad : FaultId::sig_stale, FaultClass::block, serves(id), Device::battery);
-    f.device_number = device_number_;
     f.detail.assign(to_string(id));
     faults.report(f, {}, fading(c, config, now));
 }

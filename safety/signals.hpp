@@ -51,7 +51,7 @@ PlausibleRange plausible_range(const PackFacts& facts, Power max_charge, Power m
 class SignalWatch {
 public:
     // `since`: from when on a signal that never comes is missed.
-    SignalWatch(const BatteryProfile& profile, std::uint8_t device_number) : profile_{profile}, device_number_{device_number} {}
+    explicit SignalWatch(const BatteryProfile& profile) : profile_{profile} {}
 
     struct Result {
         Direction gone = Direction::none;                      // a needed signal is not there: nothing is granted
@@ -108,7 +108,6 @@ private:
     Percent report_assumed(const SafetyConfig& config, FaultTable& faults) const;
 
     BatteryProfile profile_;
-    std::uint8_t device_number_;
     std::array<Channel, signal_count> channels_{};
     Believed<Voltage> cell_max_, cell_min_;
     Believed<Temperature> temperature_max_, temperature_min_;

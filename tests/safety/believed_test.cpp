@@ -239,6 +239,11 @@ TEST_CASE("a spread of cells: a suspect value reduces the limits, and no fault b
     REQUIRE(spike.charge() == 5_kW);  // of what a spread leaves
     REQUIRE(spike.discharge() == 0_W);
     REQUIRE(spike.verdict().charge.by() == Cause::deviation);
+    House high = believing_nothing();
+    high.cell_max = 3820_mV;
+    high.step();
+    REQUIRE(high.discharge() == 5_kW);
+    REQUIRE(high.verdict().discharge.by() == Cause::deviation);
     for (int i = 1; i < 1200; ++i) {  // never three alike, for longer than any delay of a spread
         spike.cell_min = i % 3 == 2 ? 3300_mV : 2790_mV;
         spike.step();

@@ -147,7 +147,8 @@ TEST_CASE("bands, switched on: fixed currents at the pack's voltage, at once whe
     house.soc = 35_pct;
     house.run(40s);
     CHECK(house.discharge() == 5_kW);
-    CHECK(house.fault(FaultId::soc_curve)->direction != Direction::none);
+    CHECK(house.fault(FaultId::soc_curve)->direction == Direction::discharge);
+    CHECK(house.fault(FaultId::soc_curve)->limit_milli == 35'000);
     house.soc = 30_pct;
     house.step();
     CHECK(house.discharge() == 2500_W);
@@ -161,6 +162,16 @@ TEST_CASE("bands, switched on: fixed currents at the pack's voltage, at once whe
     house.soc = Percent::from_milli(10'500);
     house.step();
     CHECK(house.discharge() == 1_kW);
+}
+
+TEST_CASE("bands, switched on: a taper that begins above them is where the reduction begins")
+{
+    Silent house{true};
+    house.safety.soc.min = 40_pct;
+    house.soc = 44_pct;
+    house.up();
+    CHECK(house.discharge() == 8_kW);
+    CHECK(house.fault(FaultId::soc_curve)->limit_milli == 45'000);
 }
 
 TEST_CASE("bands, switched on: an unknown state of charge gives nothing")
@@ -221,6 +232,25 @@ TEST_CASE("a limit made of curves leaves zero only for something worth it")
     stating.charge_limit = 100_W;
     stating.run(10s);
     CHECK(stating.charge() == 100_W);
+}
+
+TEST_CASE("what is worth leaving zero for is a share of the direction's own maximum")
+{
+    // 60 W of charging, 120 W of discharging
+    Silent full, empty;
+    for (Silent* house : {&full, &empty}) {
+        house->battery.max_charge = 4_kW;
+        house->battery.max_discharge = 8_kW;
+    }
+    full.cell_max = full.cell_min = 3580_mV;  // 2 %
+    full.up();
+    CHECK(full.charge() == 80_W);
+    empty.cell_max = empty.cell_min = 2810_mV;  // 1 %
+    empty.up();
+    CHECK(empty.discharge() == 0_W);
+    empty.cell_max = empty.cell_min = 2815_mV;  // 1.5 %
+    empty.run(20s);
+    CHECK(empty.discharge() == 120_W);
 }
 
 TEST_CASE("set points and power wait until the battery itself has told its cells")

@@ -404,7 +404,6 @@ struct Crossed {
     CrossChecks checks;
     bool closed = true, has_inverter = true;
     std::optional<Charge> capacity;
-    std::uint8_t pack_number = 1;
     Instant now{std::chrono::hours{3} + 17us};
 
     Crossed() { battery.cells.set_max_age(60s); }
@@ -420,7 +419,7 @@ struct Crossed {
                           .inverter = has_inverter ? &inverter : nullptr,
                           .closed = closed,
                           .capacity = capacity},
-            {config, faults, now, pack_number});
+            {config, faults, now});
         faults.settle(now);
     }
     void cells(Voltage each, Voltage last, std::size_t count = 4)
@@ -454,7 +453,7 @@ TEST_CASE("cross-checks name the pack, or the inverter, and tell both numbers wh
 {
     // SAFE-028, SAFE-280
     Crossed c;
-    c.pack_number = 2;
+    c.faults.number_battery(2);
     c.samples.voltage.fresh = 110_V;
     c.samples.current.fresh = -8_A;
     c.samples.cell_min.fresh = c.samples.cell_max.fresh = 2600_mV;
@@ -733,9 +732,10 @@ TEST_CASE("identity: a detected count, before a configured one, is what changes,
     bool in_use = true;
     std::optional<unsigned> configured = 16;
     const auto look = [&] {
+        faults.number_battery(3);
         now += 1s;
         battery.cell_voltage_max.set(3300_mV, now);
-        watch.update(battery, told, configured, in_use, {config, faults, now, 3});
+        watch.update(battery, told, configured, in_use, {config, faults, now});
         faults.settle(now);
         return faults.faults().size();
     };
@@ -804,7 +804,7 @@ TEST_CASE("identity: capacity and window are watched from when they are known to
             for (int i = 0; i < rounds; ++i) {
                 now += 1s;
                 battery.cell_voltage_max.set(3300_mV, now);
-                watch.update(battery, told, std::nullopt, in_use, {config, faults, now, 1});
+                watch.update(battery, told, std::nullopt, in_use, {config, faults, now});
                 faults.settle(now);
             }
             std::vector<std::string> found;
@@ -901,7 +901,7 @@ TEST_CASE("identity: a mismatch stays for as long as there is one, and thirty se
         const auto look = [&] {
             now += 1s;
             battery.cell_voltage_max.set(3300_mV, now);
-            watch.update(battery, {}, 16, false, {config, faults, now, 1});
+            watch.update(battery, {}, 16, false, {config, faults, now});
             faults.settle(now);
             return faults.faults().size() == 1;
         };

@@ -236,6 +236,27 @@ TEST_CASE("pack voltage TRIP: beyond the cells' window, not beyond a narrowed on
     REQUIRE(trips(no_cells, Voltage::from_milli(342'999)));
 }
 
+TEST_CASE("a pack window stays within 2000 V, and counts 1000 cells at the most, whatever is told")
+{
+    // SAFE-062
+    const auto cell = cell_rules(Chemistry::lfp);
+    const auto told = [&](Voltage max, Voltage min) {
+        return voltage_window(cell, std::nullopt, {.voltage_max = max, .voltage_min = min}, std::nullopt, std::nullopt);
+    };
+    CHECK(told(Voltage::from_milli(2'000'001), Voltage::from_milli(2'000'001)).max == 2000_V);
+    CHECK(told(Voltage::from_milli(2'000'001), Voltage::from_milli(2'000'001)).min == 2000_V);
+    CHECK(told(Voltage::from_milli(1'999'999), -1_V).max == Voltage::from_milli(1'999'999));
+    CHECK(told(-1_V, -1_V).max == 0_V);
+    CHECK(told(-1_V, -1_V).min == 0_V);
+    for (const unsigned cells : {999U, 1000U, 1001U}) {
+        const auto w = voltage_window(cell, cells, {}, std::nullopt, std::nullopt);
+        CHECK(w.cells_max == cell.block_high * std::min<std::int64_t>(cells, 1000));
+        CHECK(w.cells_min == cell.block_low * std::min<std::int64_t>(cells, 1000));
+        CHECK(w.max == w.cells_max);
+        CHECK(w.min == w.cells_min);
+    }
+}
+
 TEST_CASE("without cell count and without a window nothing is granted")
 {
     // SAFE-062
@@ -268,10 +289,19 @@ TEST_CASE("cell deviation in the middle: warning, reduction, BLOCK, TRIP")
         house.step();
         REQUIRE(house.has(FaultId::cell_dev, FaultClass::warn));
         REQUIRE(house.charge() == 10_kW);
+        deviate(r.deviation_warn - 29_mV);
+        house.run(100s);
+        REQUIRE(house.has(FaultId::cell_dev, FaultClass::warn));
         deviate(r.deviation_warn - 30_mV);
         house.step();
         REQUIRE(house.time_until([&] { return !house.has(FaultId::cell_dev); }, 100s) == 60s);
 
+        deviate(r.deviation_derate_from);
+        house.step();
+        REQUIRE_FALSE(house.has(FaultId::cell_dev));
+        deviate(r.deviation_derate_from + 1_mV);
+        house.step();
+        REQUIRE(house.has(FaultId::cell_dev, FaultClass::derate));
         deviate(r.deviation_derate_from + Voltage::from_milli((r.deviation_derate_to - r.deviation_derate_from).milli() / 2));
         house.step();
         REQUIRE(house.has(FaultId::cell_dev, FaultClass::derate));
@@ -294,6 +324,10 @@ TEST_CASE("cell deviation in the middle: warning, reduction, BLOCK, TRIP")
         deviate(r.deviation_block - 50_mV);
         house.step();
         REQUIRE(house.time_until([&] { return !house.has(FaultId::cell_dev, FaultClass::block); }, 100s) == 60s);
+        REQUIRE(house.has(FaultId::cell_dev, FaultClass::derate));
+        deviate(r.deviation_derate_from);
+        house.step();
+        REQUIRE(house.time_until([&] { return house.has(FaultId::cell_dev, FaultClass::warn); }, 60s) == 30s);
     }
 }
 
@@ -310,6 +344,54 @@ TEST_CASE("cell deviation TRIP: half a volt for 30 s")
         REQUIRE_FALSE(house.has(FaultId::cell_dev_crit));
         house.step();
         REQUIRE(house.has(FaultId::cell_dev_crit) == (v == 500_mV));
+    }
+}
+
+TEST_CASE("the cause of a cell deviation TRIP is gone once the spread was 50 mV below that of the BLOCK for 60 s")
+{
+    // SAFE-063, SAFE-045
+    House house;
+    house.run(1s);
+    house.cell_min = 2870_mV;
+    house.cell_max = house.cell_min + 500_mV;
+    house.run(31s);
+    REQUIRE(house.has(FaultId::cell_dev_crit));
+    const auto resettable = [&] { return house.fault(FaultId::cell_dev_crit)->resettable; };
+    house.cell_max = house.cell_min + 251_mV;
+    REQUIRE(house.time_until(resettable, 200s) == 200s);
+    house.cell_max = house.cell_min + 250_mV;
+    house.step();
+    REQUIRE(house.time_until(resettable, 200s) == 60s + house.safety.reset_absent);
+}
+
+TEST_CASE("a spread between cells of which one is missing or not believed begins no fault")
+{
+    // SAFE-063, SAFE-026
+    struct Case {
+        bool max_fresh, min_fresh, max_suspect, min_suspect;
+    };
+    for (const Case& c : {Case{true, true, false, false}, Case{false, true, false, false}, Case{true, false, false, false},
+             Case{true, true, true, false}, Case{true, true, false, true}, Case{true, true, true, true}}) {
+        CAPTURE(c.max_fresh);
+        CAPTURE(c.min_fresh);
+        CAPTURE(c.max_suspect);
+        CAPTURE(c.min_suspect);
+        const SafetyConfig config = default_safety(Chemistry::lfp);
+        FaultTable faults;
+        DeviationLimits limits;
+        PackSamples in;
+        in.cell_min.usable = 2870_mV;
+        in.cell_max.usable = 3370_mV;
+        if (c.max_fresh) in.cell_max.fresh = in.cell_max.usable;
+        if (c.min_fresh) in.cell_min.fresh = in.cell_min.usable;
+        if (c.max_suspect) in.cell_max.suspect = in.cell_max.usable;
+        if (c.min_suspect) in.cell_min.suspect = in.cell_min.usable;
+        for (Instant now{1s}; now < Instant{100s}; now += 1s) {
+            ++in.cell_max.samples;
+            limits.update(in, std::nullopt, {.config = config, .faults = faults, .now = now});
+            faults.settle(now);
+        }
+        CHECK(faults.faults().empty() == (!c.max_fresh || !c.min_fresh || c.max_suspect || c.min_suspect));
     }
 }
 
@@ -346,13 +428,15 @@ TEST_CASE("cell deviation at the knees of LFP: no reduction, and BLOCK only wher
         REQUIRE_FALSE(house.has(FaultId::cell_dev));
         house.run(200ms);
         REQUIRE(house.has(FaultId::cell_dev_crit));
-        House calm;
-        calm.run(1s);
-        calm.cell_max = 3410_mV;
-        calm.cell_min = 3105_mV;
-        calm.current = Current::from_milli(2499);
-        calm.run(11s);
-        REQUIRE(calm.has(FaultId::cell_dev, FaultClass::block));
+        for (const int milli : {2499, 2500}) {
+            House one_knee;
+            one_knee.run(1s);
+            one_knee.cell_max = 3410_mV;
+            one_knee.cell_min = 3105_mV;
+            one_knee.current = Current::from_milli(milli);
+            one_knee.run(11s);
+            REQUIRE(one_knee.has(FaultId::cell_dev, FaultClass::block) == (milli == 2499));
+        }
     }
 }
 
@@ -413,6 +497,16 @@ TEST_CASE("temperature: the worse of coldest and hottest counts, both at once to
     REQUIRE(house.discharge() == 6800_W);
     REQUIRE(house.verdict().charge.by() == Cause::temperature);
     REQUIRE(house.fault(FaultId::temp_curve)->direction == Direction::both);
+    // Of one sensor alone nothing is known; of both, it is over when it was for the hold.
+    house.temperature_min = 25_degC;
+    house.step();
+    house.silent.insert(SignalId::temperature_max);
+    house.run(60s);
+    REQUIRE(house.has(FaultId::temp_curve));
+    house.silent.clear();
+    house.temperature_max = 25_degC;
+    house.step();
+    REQUIRE(house.time_until([&] { return !house.has(FaultId::temp_curve); }, 60s) == 30s);
 }
 
 TEST_CASE("below the lowest temperature nothing goes, even where the curves are trusted to the battery")
@@ -430,12 +524,12 @@ TEST_CASE("below the lowest temperature nothing goes, even where the curves are 
     REQUIRE(house.fault(FaultId::temp_cold)->direction == Direction::both);
 }
 
-TEST_CASE("a curve whose ends are not zero blocks beyond them")
+TEST_CASE("a curve whose ends are not zero, however small, blocks beyond them")
 {
     // SAFE-064
     for (const bool cold : {true, false}) {
         House house;
-        house.safety.temperature.charge_curve = make_curve({{10'000, 500}, {40'000, 500}});
+        house.safety.temperature.charge_curve = make_curve({{10'000, 1}, {40'000, 1}});
         house.run(1s);
         const auto set = [&](int milli) { house.temperature_max = house.temperature_min = Temperature::from_milli(milli); };
         set(cold ? 10'000 : 40'000);
@@ -463,7 +557,15 @@ TEST_CASE("temperature TRIP above 60 degrees for 5 s, EMERGENCY from 70 degrees 
     };
     REQUIRE_FALSE(at(60_degC, 30s).has(FaultId::temp_crit));
     REQUIRE_FALSE(at(Temperature::from_milli(60'001), 4900ms).has(FaultId::temp_crit));
-    REQUIRE(at(Temperature::from_milli(60'001), 5s).has(FaultId::temp_crit, FaultClass::trip));
+    House house = at(Temperature::from_milli(60'001), 5s);
+    REQUIRE(house.has(FaultId::temp_crit, FaultClass::trip));
+    // Its cause is gone 3 K below for the hold.
+    const auto resettable = [&] { return house.fault(FaultId::temp_crit)->resettable; };
+    house.temperature_max = Temperature::from_milli(57'001);
+    REQUIRE(house.time_until(resettable, 200s) == 200s);
+    house.temperature_max = 57_degC;
+    house.step();
+    REQUIRE(house.time_until(resettable, 200s) == house.safety.hold + house.safety.reset_absent);
 }
 
 TEST_CASE("temperature EMERGENCY from 70 degrees for 2 s")
@@ -501,6 +603,50 @@ TEST_CASE("a rise of 5 K within a minute that ends at 45 degrees or more is an e
     REQUIRE_FALSE(rises(30'000, 84, 60s));   // 5 K, but to 35 degrees
     REQUIRE(rises(42'000, 84, 63s));         // 5 K to 47 degrees, and seen for a while
     REQUIRE_FALSE(rises(42'000, 84, 58s));   // not 5 K yet
+    SUBCASE("to the thousandth of a degree, after 2 s, from the very first sample on")
+    {
+        struct Case {
+            int from_milli, to_milli;
+        };
+        for (const Case c : {Case{40'000, 45'000}, Case{39'999, 44'999}, Case{42'000, 47'000}, Case{42'001, 47'000}}) {
+            CAPTURE(c.from_milli);
+            House house;
+            house.temperature_max = house.temperature_min = Temperature::from_milli(c.from_milli);
+            house.step();
+            house.temperature_max = Temperature::from_milli(c.from_milli + 1);
+            house.run(10s);
+            house.temperature_max = Temperature::from_milli(c.to_milli);
+            house.step();
+            const bool is_one = c.to_milli >= 45'000 && c.to_milli - c.from_milli == 5000;
+            REQUIRE(house.time_until([&] { return house.has(FaultId::temp_event); }, 10s) == (is_one ? 2s : 10s));
+        }
+    }
+    SUBCASE("a minute ago still counts, and no longer")
+    {
+        for (const Duration from : {58s, 59s}) {
+            House house;
+            house.temperature_max = house.temperature_min = 41_degC;
+            house.step();
+            house.temperature_max = 42_degC;
+            house.run(from - 100ms);
+            house.temperature_max = 46_degC;
+            house.step();
+            house.run(10s);
+            REQUIRE(house.has(FaultId::temp_event) == (from == 58s));
+        }
+    }
+    SUBCASE("while it lasts its cause is there, however cool it is")
+    {
+        House house;
+        house.temperature_max = house.temperature_min = 41_degC;
+        house.run(1s);
+        house.temperature_max = house.temperature_min = 46_degC;
+        house.run(5s);
+        REQUIRE(house.has(FaultId::temp_event));
+        // The last sample of 41 degrees was 5 s ago: 55 s and one look more, then the hold.
+        REQUIRE(house.time_until([&] { return house.fault(FaultId::temp_event)->resettable; }, 300s) ==
+            55s + 100ms + house.safety.hold + house.safety.reset_absent);
+    }
     SUBCASE("three samples must have seen it")
     {
         House house;
@@ -526,6 +672,18 @@ TEST_CASE("a rise of 5 K within a minute that ends at 45 degrees or more is an e
             house.temperature_max = Temperature::from_milli(41'000 + i * 20);
             house.step();
         }
+        REQUIRE(house.has(FaultId::temp_event));
+    }
+    SUBCASE("a sensor that rises in more steps than are remembered, and then far, is seen")
+    {
+        House house;
+        house.temperature_min = 41_degC;
+        for (int i = 0; i < 670; ++i) {  // to 41.63 degrees in 6.4 s, and to 42.24 in another minute
+            house.temperature_max = Temperature::from_milli(41'000 + (i < 64 ? i * 10 : 630 + i - 63));
+            house.step();
+        }
+        house.temperature_max = Temperature::from_milli(46'900);
+        house.run(3s);
         REQUIRE(house.has(FaultId::temp_event));
     }
 }
@@ -618,6 +776,45 @@ TEST_CASE("the residual current of an idle inverter is no overcurrent, however s
     house.current = -2_A;
     house.run(60s);
     REQUIRE_FALSE(house.has(FaultId::overcurrent));
+    house.current = Current::from_milli(-2001);
+    house.step();
+    REQUIRE(house.time_until([&] { return house.has(FaultId::overcurrent); }, 60s) == 2s);  // above 125 % of nothing as well
+}
+
+TEST_CASE("however small the configured maximum, an overcurrent is over below 1.5 A")
+{
+    // SAFE-067
+    House house;
+    house.battery.max_discharge = 400_W;  // 1 A at 400 V
+    house.safety.over_current.trip = 1000_pct;
+    house.current = Current::from_milli(-2001);
+    house.run(11s);
+    REQUIRE(house.has(FaultId::overcurrent, FaultClass::block));
+    house.current = Current::from_milli(-1500);
+    house.run(60s);
+    REQUIRE(house.has(FaultId::overcurrent));
+    house.current = Current::from_milli(-1499);
+    house.step();
+    REQUIRE(house.time_until([&] { return !house.has(FaultId::overcurrent); }, 60s) == 30s);
+}
+
+TEST_CASE("without a voltage above zero no current is judged by the configured power")
+{
+    // SAFE-067
+    for (const auto volts : {std::optional<Voltage>{}, std::optional{0_V}, std::optional{Voltage::from_milli(1)}}) {
+        const SafetyConfig config = default_safety(Chemistry::lfp);
+        FaultTable faults;
+        CurrentLimits limits;
+        Sample<Voltage> voltage;
+        voltage.fresh = volts;
+        Reading<Current> current{5s};
+        for (Instant now{1s}; now < Instant{20s}; now += 1s) {
+            current.set(-30_A, now);
+            limits.update(current, voltage, 1_kW, Power::from_milli(10), {.config = config, .faults = faults, .now = now});
+            faults.settle(now);
+        }
+        CHECK(faults.faults().empty() == (volts <= 0_V));
+    }
 }
 
 TEST_CASE("state of charge: a taper and a window for discharging, a window for charging")
@@ -649,6 +846,10 @@ TEST_CASE("state of charge: a taper and a window for discharging, a window for c
     house.soc = 13_pct;
     house.step();
     REQUIRE(house.time_until([&] { return !house.has(FaultId::soc_low); }, 100s) == 30s);
+    REQUIRE(house.has(FaultId::soc_curve));
+    house.soc = 15_pct;
+    house.step();
+    REQUIRE(house.time_until([&] { return !house.has(FaultId::soc_curve); }, 100s) == 30s);
 
     house.soc = Percent::from_milli(94'999);
     house.run(10s);
@@ -668,13 +869,25 @@ TEST_CASE("state of charge: a taper and a window for discharging, a window for c
     REQUIRE(house.time_until([&] { return !house.has(FaultId::soc_high); }, 100s) == 30s);
 }
 
-TEST_CASE("without a taper the window acts alone")
+TEST_CASE("without a taper the window acts alone, and with a narrow one both")
 {
+    // SAFE-069
     House house;
     house.safety.soc.taper = 0_pct;
     house.soc = Percent::from_milli(10'001);
     house.up();
     REQUIRE(house.discharge() == 10_kW);
+    house.soc = 10_pct;
+    house.step();
+    REQUIRE(house.discharge() == 10_kW);
+    REQUIRE_FALSE(house.has(FaultId::soc_curve));
+    REQUIRE(house.time_until([&] { return house.has(FaultId::soc_low); }, 60s) == 5s);
+    REQUIRE(house.discharge() == 0_W);
+    House narrow;
+    narrow.safety.soc.taper = 1_pct;
+    narrow.soc = Percent::from_milli(10'500);
+    narrow.up();
+    REQUIRE(narrow.discharge() == 5_kW);
 }
 
 TEST_CASE("insulation: a warning below 500, BLOCK below 100 ohm per volt while open; off is not good")
@@ -705,6 +918,19 @@ TEST_CASE("insulation: a warning below 500, BLOCK below 100 ohm per volt while o
     REQUIRE(make(false, 0_ohm_per_V, false) == std::pair{false, false});
     REQUIRE(make(true, 3_ohm_per_V, true) == std::pair{false, true});
     REQUIRE(make(true, 3_ohm_per_V, true, true) == std::pair{true, true});
+}
+
+TEST_CASE("insulation blocks nothing while nobody knows whether the contactors are closed, and warns all the same")
+{
+    // SAFE-071
+    for (const ContactorFeedback feedback : {ContactorFeedback::unknown, ContactorFeedback::open}) {
+        House house;
+        house.contactor = feedback;
+        house.also = [&house] { house.state.insulation.set(99_ohm_per_V, house.now); };
+        house.run(31s);
+        REQUIRE(house.has(FaultId::insulation));
+        REQUIRE(house.has(FaultId::insulation, FaultClass::block) == (feedback == ContactorFeedback::open));
+    }
 }
 
 TEST_CASE("insulation comes back 20 % above the threshold after 60 s, and a closed contactor ends the BLOCK")
@@ -747,6 +973,9 @@ TEST_CASE("a battery in poor health is blocked, one that does not tell is not")
     house.run(200ms);
     REQUIRE(house.has(FaultId::soh_low, FaultClass::block));
     REQUIRE(house.verdict().charge.is_zero());
+    soh = Percent::from_milli(26'999);
+    house.run(60s);
+    REQUIRE(house.has(FaultId::soh_low));
     soh = 27_pct;
     house.step();
     REQUIRE(house.time_until([&] { return !house.has(FaultId::soh_low); }, 100s) == 30s);

@@ -343,8 +343,7 @@ TEST_CASE("an empty battery is drained by a tenth of an ampere, charged by as mu
                 {.config = config, .faults = faults, .now = now});
             faults.settle(now, {});
             found = std::any_of(faults.faults().begin(), faults.faults().end(), [](const ActiveFault& f) {
-                return f.id == FaultId::idle_drain && f.level == FaultClass::warn && f.device == Device::battery &&
-                    f.device_number == 1;
+                return f.id == FaultId::idle_drain && f.level == FaultClass::warn && f.device == Device::battery;
             });
         }
         return found;
