@@ -6,6 +6,7 @@
 #include <doctest/doctest.h>
 
 #include <algorithm>
+#include <functional>
 
 using namespace batgw;
 using batgw::test::House;
@@ -31,6 +32,32 @@ Duration until(House& house, FaultId id, FaultClass level, Duration limit = 100s
     return house.time_until([&] { return house.has(id, level); }, limit);
 }
 
+// The watch alone, a look and a sample every 100 ms. Told to an inverter that obeys for 30 s, then counts the time.
+struct Blamer {
+    SafetyConfig config{};
+    FaultTable faults{};
+    OverLimit watch{};
+    Sample<Current> current{};
+    Instant now{std::chrono::hours{2} + 19us};
+
+    bool look(Current limit, Current flows, bool told = true)
+    {
+        now += 100ms;
+        current.fresh = flows;
+        ++current.samples;
+        watch.update({.current = current, .charge = limit, .discharge = limit, .told = told}, {config, faults, now});
+        faults.settle(now);
+        return !faults.faults().empty();
+    }
+    // From when on `flows` is too much for the limit of that time.
+    Duration blamed_after(const std::function<Current(Duration)>& limit, Current flows)
+    {
+        for (Duration at = -30s; at < 60s; at += 100ms)
+            if (look(limit(at), at < 0s ? 0_A : flows)) return at;
+        return for_ever;
+    }
+};
+
 }  // namespace
 
 TEST_CASE("current above the limit and its margin: warning at 5 s, no power in that direction at 15 s, TRIP at 30 s")
@@ -47,6 +74,8 @@ TEST_CASE("current above the limit and its margin: warning at 5 s, no power in t
         running(house).current = amperes(sign * 27'501);
         REQUIRE(until(house, FaultId::limit_exceeded, FaultClass::warn) == 5s);
         REQUIRE(house.fault(FaultId::limit_exceeded)->detail == (charging ? "C" : "D"));
+        REQUIRE(house.fault(FaultId::limit_exceeded)->has_value);
+        REQUIRE(house.fault(FaultId::limit_exceeded)->unit == Unit::ampere);
         REQUIRE(house.fault(FaultId::limit_exceeded)->value_milli == sign * 27'501);
         REQUIRE(house.fault(FaultId::limit_exceeded)->limit_milli == sign * 25'000);
         REQUIRE(house.fault(FaultId::limit_exceeded)->device == Device::inverter);
@@ -141,6 +170,52 @@ TEST_CASE("an inverter has its time to follow a lower limit, and what it draws u
         REQUIRE(until(house, FaultId::limit_exceeded, FaultClass::warn) >= 5s);
         REQUIRE(house.time_until([&] { return house.has(FaultId::limit_exceeded, FaultClass::block); }, 60s) == 10s);
     }
+}
+
+TEST_CASE("of limits that change the highest of the time to obey counts, and no other")
+{
+    // SAFE-066
+    for (const Current sign : {1_A, -1_A}) {
+        CAPTURE(sign.milli());
+        Blamer twice;  // 5 s to obey the second limit as well
+        CHECK(twice.blamed_after([](Duration t) { return t < 0s ? 20_A : t < 3s ? 15_A : 5_A; }, sign * 14) == 13s);
+        Blamer rises, falls, slides;
+        for (Blamer* b : {&rises, &falls, &slides}) b->config.over_limit.grace = 15s;
+        CHECK(rises.blamed_after([](Duration t) { return t < 0s ? 5_A : 20_A; }, sign * 15) == for_ever);
+        CHECK(falls.blamed_after([](Duration t) { return t < 0s ? 20_A : 5_A; }, sign * 15) == 20s);
+        // In a hundred steps, more than are remembered; 12.1 A is in force at 7.9 s.
+        const Duration slid = slides.blamed_after(
+            [](Duration t) { return amperes(20'000 - std::clamp(t, Duration{0s}, Duration{10s}) / 1ms); }, share(1405_pct, sign));
+        CHECK(slid >= 28s);
+        CHECK(slid < 60s);
+    }
+}
+
+TEST_CASE("an inverter that was not told for a moment is judged anew")
+{
+    // SAFE-066
+    Blamer b;
+    for (int i = 0; i < 300; ++i) REQUIRE_FALSE(b.look(5_A, 0_A));
+    for (int i = 0; i < 45; ++i) REQUIRE_FALSE(b.look(5_A, 15_A));
+    REQUIRE_FALSE(b.look(5_A, 15_A, false));
+    const Instant told = b.now + 100ms;
+    while (b.now < told + 60s && !b.look(5_A, 15_A)) {}
+    REQUIRE(b.now - told == b.config.over_limit.grace + b.config.over_limit.warn);
+}
+
+TEST_CASE("after five seconds below the limit its samples count anew, too")
+{
+    // SAFE-041, SAFE-066
+    Blamer b;
+    for (int i = 0; i < 300; ++i) REQUIRE_FALSE(b.look(5_A, 0_A));
+    for (int i = 0; i < 10; ++i) REQUIRE_FALSE(b.look(5_A, 15_A));
+    for (int i = 0; i < 60; ++i) REQUIRE_FALSE(b.look(5_A, 0_A));
+    for (int i = 0; i < 100; ++i) {
+        REQUIRE_FALSE(b.look(5_A, 15_A));
+        --b.current.samples;  // the same one again
+    }
+    ++b.current.samples;
+    REQUIRE(b.look(5_A, 15_A));
 }
 
 TEST_CASE("a dip of less than five seconds does not start the time anew, a longer one does")
