@@ -204,6 +204,8 @@ TEST_CASE("packs together: the state of charge is weighed by capacity where all 
             CHECK(s.together().soc.last() == 50_pct);
         }
     }
+    s.set(&B::soc, 50_pct, Percent::from_milli(50'001), 0_pct);
+    CHECK(s.together().soc.last() == 50_pct);  // never rounded up
     s.states[0].soc.forget();
     CHECK_FALSE(s.together().soc.last());
 }

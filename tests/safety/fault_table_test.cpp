@@ -402,6 +402,19 @@ TEST_CASE("a latch may be reset when its cause has been gone for a minute, where
     CHECK_FALSE(listed(table, FaultId::temp_hot)->resettable);
 }
 
+TEST_CASE("what was reset is over with the next round, however long it would have been held")
+{
+    // SAFE-045
+    FaultTable table;
+    const ActiveFault crit = fault(FaultId::cell_high_crit, FaultClass::trip, Direction::both);
+    table.report(crit, 300s);
+    table.settle(t0);
+    table.settle(t0 + 100s);
+    REQUIRE(table.reset(crit));
+    table.settle(t0 + 101s);
+    CHECK(table.faults().empty());
+}
+
 TEST_CASE("of several faults that block, the worst and then the oldest is named")
 {
     FaultTable table;

@@ -354,8 +354,9 @@ TEST_CASE("how far a witness went is from its lowest to its highest, in whicheve
 TEST_CASE("all cells that move are a witness of the voltage, as many as there are known to be")
 {
     // SAFE-027: 3.5 V of 100 cells
-    const auto by_cells = [](std::optional<unsigned> cells, Voltage low, Voltage high) {
+    const auto by_cells = [](std::optional<unsigned> cells, Voltage low, Voltage high, Voltage most = 420_V) {
         StillPack p;
+        p.window.max = most;
         p.has_inverter = false;
         p.cells = cells;
         p.samples.cell_min.fresh = 3300_mV;
@@ -370,11 +371,12 @@ TEST_CASE("all cells that move are a witness of the voltage, as many as there ar
     CHECK(by_cells(100, -36_mV, -36_mV));
     CHECK_FALSE(by_cells(100, 35_mV, 36_mV));
     CHECK_FALSE(by_cells(100, 36_mV, 35_mV));
-    CHECK_FALSE(by_cells(std::nullopt, 900_mV, 900_mV));
+    CHECK_FALSE(by_cells(std::nullopt, 3600_mV, 3600_mV));
     CHECK_FALSE(by_cells(0, 900_mV, 900_mV));
     // More than a thousand there are not.
     CHECK(by_cells(4'000'000'000U, 4_mV, 4_mV));
     CHECK_FALSE(by_cells(4'000'000'000U, 3_mV, 3_mV));
+    CHECK_FALSE(by_cells(1001, 4_mV, 4_mV, 430_V));
 }
 
 TEST_CASE("what the other side did in the first ten seconds after a movement, or after closing, says nothing")

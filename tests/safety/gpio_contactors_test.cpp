@@ -852,6 +852,19 @@ TEST_CASE("gpio sequence: what each order does in each step, at once or with the
     }
 }
 
+TEST_CASE("gpio sequence: what is seen first is no doubt yet")
+{
+    // SAFE-148
+    CoilBox b;
+    b.lines.outputs_agree = false;
+    b.look();
+    CHECK(b.faults().empty());
+    b.run(190ms);
+    CHECK(b.faults().empty());
+    b.look();
+    CHECK(b.faults() == std::vector{FaultId::contactor_feedback});
+}
+
 TEST_CASE("gpio sequence: each contact that is wired is watched, in each step against its own coil")
 {
     // SAFE-148

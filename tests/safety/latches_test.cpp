@@ -175,7 +175,7 @@ TEST_CASE("an EMERGENCY is reset on the machine itself only, with a reason")
     for (const std::string_view short_one : {"", "abc", "    ", "  abc   "})
         CHECK(b.ask("CELL_DEEP", CommandSource::local, short_one).code == CommandCode::bad_payload);
     CHECK(b.table.any_latched());
-    CHECK(b.ask("CELL_DEEP", CommandSource::local, " abcd").code == CommandCode::ok);
+    CHECK(b.ask("CELL_DEEP", CommandSource::local, " abcd ").code == CommandCode::ok);
     b.pass(1s);
     CHECK(b.table.faults().empty());
 }
