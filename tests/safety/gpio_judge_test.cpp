@@ -104,6 +104,29 @@ TEST_CASE("gpio: a battery whose own switches are open is not precharged through
     CHECK(h.live_until(ContactorState::closed));
 }
 
+TEST_CASE("gpio: a reload moves no line, and what the lines were told wrong is over with a reset")
+{
+    // SAFE-242, SAFE-045
+    LinesHouse h;
+    REQUIRE(h.live_until(ContactorState::closed));
+    SafetyConfig other = h.safety;
+    other.contactors.gpio.heartbeat.reset();
+    h.judge().reconfigure(other, h.battery, h.now);
+    h.beats.clear();
+    h.live_for(1s);
+    CHECK(h.beats.size() >= 9);
+
+    h.follow = false;
+    h.lines.positive_closed = false;
+    h.live_for(2s);
+    REQUIRE(h.has(FaultId::contactor_feedback, FaultClass::trip));
+    h.follow = true;
+    h.live_for(70s);
+    CHECK(h.judge().reset({.fault = "CONTACTOR_FEEDBACK", .reason = {}}, h.now).code == CommandCode::ok);
+    h.live_for(1s);
+    CHECK_FALSE(h.has(FaultId::contactor_feedback));
+}
+
 TEST_CASE("gpio: while contactors move the judge wants to be asked every 10 ms, else every 100 ms")
 {
     // SAFE-140
