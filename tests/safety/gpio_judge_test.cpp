@@ -127,6 +127,36 @@ TEST_CASE("gpio: a reload moves no line, and what the lines were told wrong is o
     CHECK_FALSE(h.has(FaultId::contactor_feedback));
 }
 
+TEST_CASE("gpio: without a heartbeat line a pause of the program opens nothing")
+{
+    // SAFE-213
+    LinesHouse h;
+    h.safety.contactors.gpio.heartbeat.reset();
+    REQUIRE(h.live_until(ContactorState::closed));
+    h.step(1500ms);
+    h.live_for(1s);
+    CHECK(h.verdict().contactors.state == ContactorState::closed);
+    CHECK_FALSE(h.verdict().contactors.coils.heartbeat);
+}
+
+TEST_CASE("gpio: what the battery's own switches did by themselves is no business of ours, and lines that return are held back")
+{
+    // SAFE-159, SAFE-042
+    LinesHouse h;
+    h.state.opened_by_itself = h.state.closed_by_itself = h.state.not_opening = true;
+    REQUIRE(h.live_until(ContactorState::open));
+    CHECK_FALSE(h.has(FaultId::closed_by_itself));
+    CHECK_FALSE(h.has(FaultId::contactor_not_open));
+    h.lines.held = false;
+    h.live_for(1s);
+    REQUIRE(h.has(FaultId::gpio_lines, FaultClass::block));
+    h.lines.held = true;
+    h.live_for(h.safety.hold - 1s);
+    CHECK(h.has(FaultId::gpio_lines));
+    h.live_for(2s);
+    CHECK_FALSE(h.has(FaultId::gpio_lines));
+}
+
 TEST_CASE("gpio: while contactors move the judge wants to be asked every 10 ms, else every 100 ms")
 {
     // SAFE-140

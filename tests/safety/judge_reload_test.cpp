@@ -6,6 +6,7 @@
 
 #include <array>
 #include <optional>
+#include <utility>
 
 using namespace batgw;
 using batgw::test::House;
@@ -118,6 +119,63 @@ TEST_CASE("a reset is refused while a value that would show the cause is missing
     CHECK(h.judge().reset({.fault = "CELL_HIGH_CRIT", .reason = {}}, h.now).code == CommandCode::cause_present);
 }
 
+TEST_CASE("each warning from outside is told by itself")
+{
+    // SAFE-040
+    namespace w = outside_warning;
+    const std::array warnings{std::pair{w::tls_unverified, FaultId::tls_unverified},
+        std::pair{w::state_not_kept, FaultId::state_not_kept}, std::pair{w::retained_command, FaultId::retained_command}};
+    for (const auto& [bit, id] : warnings) {
+        House h;
+        h.inputs.outside_warnings = bit;
+        h.step();
+        for (const auto& other : warnings) CHECK(h.has(other.second) == (other.second == id));
+    }
+}
+
+TEST_CASE("a battery that tells of permissions is not closed before it has told one")
+{
+    // SAFE-141
+    for (const bool charge : {true, false}) {
+        House h = with_open_contactors();
+        h.profile.signals[index(SignalId::flags)] = {.provided = true, .period = 1s};
+        bool told = false;
+        h.also = [&] { (charge ? h.state.charge_allowed : h.state.discharge_allowed).set(told, h.now); };
+        CHECK_FALSE(asked_to_close(h, 60s));
+        CHECK(h.verdict().waiting == Waiting::permission);
+        told = true;
+        CHECK(asked_to_close(h, 60s));
+    }
+}
+
+TEST_CASE("an orderly stop is complete when zero has been told for a second with no current left")
+{
+    // SAFE-217
+    House h;
+    h.up();
+    h.inputs.stop_requested = true;
+    const Duration took = h.time_until([&] { return h.verdict().stopped; }, 30s);
+    CHECK(took >= 1s);
+    CHECK(took < 2s);
+}
+
+TEST_CASE("a limit of one direction that the operator has set is his, that of the other the configuration's")
+{
+    // SAFE-090, SAFE-191
+    for (const bool charge : {true, false}) {
+        House h;
+        h.up();
+        OperatorState& op = h.inputs.operator_;
+        (charge ? op.max_charge : op.max_discharge) = 1_kW;
+        (charge ? op.charge_limit_default : op.discharge_limit_default) = false;
+        h.run(1s);
+        CHECK(h.charge() == (charge ? 1_kW : 10_kW));
+        CHECK(h.discharge() == (charge ? 10_kW : 1_kW));
+        CHECK((h.verdict().charge.by() == Cause::operator_) == charge);
+        CHECK((h.verdict().discharge.by() == Cause::operator_) == !charge);
+    }
+}
+
 TEST_CASE("a conflict that is over is forgotten with its reset")
 {
     // SAFE-185
@@ -181,6 +239,12 @@ TEST_CASE("a voltage that is not that of the packs beside is told with both numb
         CHECK(f->unit == Unit::volt);
         CHECK(f->value_milli == 3000);
         CHECK(f->limit_milli == 2000);
+        h.inputs.beside.mismatch = FaultClass::none;
+        h.step();
+        h.run(59900ms);
+        CHECK(h.has(FaultId::pack_mismatch));
+        h.step();
+        CHECK_FALSE(h.has(FaultId::pack_mismatch));
     }
 }
 
