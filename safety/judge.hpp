@@ -129,10 +129,11 @@ public:
     template <class F>
     void events_since(std::uint64_t number, F&& each) const
     {
-        const std::uint64_t oldest = event_count_ > events_.size() ? event_count_ - events_.size() : 0;
-        for (std::uint64_t n = number > oldest ? number : oldest; n < event_count_; ++n) each(events_[n % events_.size()]);
+        for (std::uint64_t n = first_kept(number, event_count_); n < event_count_; ++n) each(events_[n % events_.size()]);
     }
     std::uint64_t last_event() const { return event_count_; }
+    // Of `count` events, counted from 0, the first after `number` of them that a ring still has.
+    static std::uint64_t first_kept(std::uint64_t number, std::uint64_t count);
     // Counts what has to be published at once: events, and grants that went to or from zero (MQTT-033).
     std::uint64_t transitions() const { return transitions_; }
     // How often the evaluation came more than `stall_warn` late (SAFE-004).

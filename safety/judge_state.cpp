@@ -126,6 +126,12 @@ Waiting Judge::waiting_now(const Round& r) const
     return Waiting::nothing;
 }
 
+std::uint64_t Judge::first_kept(std::uint64_t number, std::uint64_t count)
+{
+    const std::uint64_t oldest = count > event_capacity ? count - event_capacity : 0;
+    return std::max(number, oldest);
+}
+
 Event& Judge::add_event(EventType type, Instant now)
 {
     Event& e = events_[event_count_ % events_.size()];

@@ -61,8 +61,7 @@ public:
     void events_since(std::uint64_t number, F&& each) const
     {
         if (!several()) return judges_[0].events_since(number, std::forward<F>(each));
-        const std::uint64_t oldest = event_count_ > events_.size() ? event_count_ - events_.size() : 0;
-        for (std::uint64_t n = number > oldest ? number : oldest; n < event_count_; ++n) each(events_[n % events_.size()]);
+        for (std::uint64_t n = Judge::first_kept(number, event_count_); n < event_count_; ++n) each(events_[n % events_.size()]);
     }
     std::uint64_t transitions() const { return transitions_; }
 

@@ -922,6 +922,17 @@ TEST_CASE("warnings from outside are shown as long as they stand")
 
 // ---- events ----
 
+TEST_CASE("of what happened the last 256 are still there, or what came after the one that somebody has seen")
+{
+    // SAFE-047
+    CHECK(Judge::first_kept(0, 0) == 0);
+    CHECK(Judge::first_kept(0, 256) == 0);
+    CHECK(Judge::first_kept(0, 257) == 1);
+    CHECK(Judge::first_kept(43, 300) == 44);
+    CHECK(Judge::first_kept(45, 300) == 45);
+    CHECK(Judge::first_kept(400, 300) == 400);
+}
+
 TEST_CASE("what happened is kept in order, with the inputs of that instant, 256 events long")
 {
     // SAFE-047
