@@ -45,8 +45,7 @@ BlackStart::Result BlackStart::update(bool closed, bool inverter_alive, const Sa
 {
     Result r;
     if (!closed || inverter_alive) {
-        waiting_ = false;
-        if (!closed) gave_up_now_ = false;
+        waiting_ = gave_up_now_ = false;
     } else if (!was_closed_ && config.black_start) {
         waiting_ = true;
         closed_at_ = now;

@@ -157,6 +157,22 @@ TEST_CASE("gpio: what the battery's own switches did by themselves is no busines
     CHECK_FALSE(h.has(FaultId::gpio_lines));
 }
 
+TEST_CASE("gpio: lines that are not ours and an open interlock are what is waited for, whatever else is missing")
+{
+    // SAFE-159
+    LinesHouse h;
+    h.pack_speaks = false;
+    h.lines.held = false;
+    h.live_for(1s);
+    CHECK(h.verdict().waiting == Waiting::gpio_lines);
+    LinesHouse open_loop;
+    open_loop.safety.contactors.gpio.interlock = 9;
+    open_loop.lines.interlock_closed = false;
+    open_loop.pack_speaks = false;
+    open_loop.live_for(1s);
+    CHECK(open_loop.verdict().waiting == Waiting::interlock);
+}
+
 TEST_CASE("gpio: while contactors move the judge wants to be asked every 10 ms, else every 100 ms")
 {
     // SAFE-140

@@ -5,6 +5,8 @@
 #include <doctest/doctest.h>
 
 #include <array>
+#include <cstddef>
+#include <cstdint>
 #include <optional>
 #include <utility>
 
@@ -262,4 +264,50 @@ TEST_CASE("of a battery that was never heard nobody says for how long it has bee
     heard.run(20s);
     REQUIRE(heard.has(FaultId::bat_link_lost));
     CHECK(heard.fault(FaultId::bat_link_lost)->has_value);
+}
+
+TEST_CASE("what is to be published at once is counted: each event, and each direction that begins or ends")
+{
+    // SAFE-047
+    House h;
+    h.up();
+    const auto beside_events = [&](auto&& change) {
+        const std::uint64_t transitions = h.judge().transitions(), events = h.judge().last_event();
+        change();
+        h.step();
+        return (h.judge().transitions() - transitions) - (h.judge().last_event() - events);
+    };
+    CHECK(beside_events([] {}) == 0);
+    CHECK(beside_events([&] { h.judge().note(EventType::command, "made up", h.now); }) == 0);
+    CHECK(beside_events([&] { h.inputs.operator_.discharge = false; }) == 1);
+    CHECK(beside_events([] {}) == 0);
+    CHECK(beside_events([&] { h.inputs.operator_.charge = false; }) == 1);
+    CHECK(beside_events([&] { h.inputs.operator_.charge = true; }) == 1);
+}
+
+TEST_CASE("an event holds nothing of the one whose place it takes")
+{
+    // SAFE-047
+    House h;
+    for (std::size_t i = 0; i < Judge::event_capacity; ++i)
+        h.judge().note(EventType::command, "made up", h.now, "before", "after");
+    h.judge().note(EventType::command, "another", h.now);
+    std::optional<Event> newest;
+    h.judge().events_since(0, [&](const Event& e) { newest = e; });
+    REQUIRE(newest);
+    CHECK(newest->text == "another");
+    CHECK(newest->from.empty());
+    CHECK(newest->to.empty());
+}
+
+TEST_CASE("who is alone on its bus speaks slowly there, and only there")
+{
+    // SAFE-264
+    for (const bool battery : {true, false}) {
+        House h;
+        h.also = [&] { ++(battery ? h.battery_bus : h.inverter_bus).counters.no_ack; };
+        h.run(5s);
+        CHECK(h.verdict().slow_battery == battery);
+        CHECK(h.verdict().slow_inverter == !battery);
+    }
 }

@@ -253,3 +253,50 @@ TEST_CASE("black start: of more than three tries the last three count, each for 
     CHECK_FALSE(start.update(false, false, config, t0 + 90'000s - 1us).allowed);
     CHECK(start.update(false, false, config, t0 + 90'000s).allowed);
 }
+
+TEST_CASE("inverter link: a frame received a moment after `now` was read is new")
+{
+    // SAFE-180
+    const SafetyConfig config;
+    InverterLink inverter{t0};
+    CHECK(inverter.update(t0 + 1s, false, config.inverter_link, t0).age == Duration{});
+}
+
+TEST_CASE("battery link: one that never spoke is missing from the moment on at which it would be lost")
+{
+    // SAFE-170
+    const SafetyConfig config;
+    BatteryLink link{t0};
+    CHECK_FALSE(link.update(std::nullopt, false, false, config, t0 + config.link_lost - 1us).missing);
+    CHECK(link.update(std::nullopt, false, false, config, t0 + config.link_lost).missing);
+}
+
+TEST_CASE("inverter link: a bus that is dead from the first moment on is a loss that begins then")
+{
+    // SAFE-181
+    const SafetyConfig config;
+    InverterLink link{t0};
+    CHECK_FALSE(link.update(std::nullopt, true, config.inverter_link, t0).open);
+    CHECK_FALSE(link.update(std::nullopt, true, config.inverter_link, t0 + config.inverter_link.lost_open_after - 1us).open);
+    CHECK(link.update(std::nullopt, true, config.inverter_link, t0 + config.inverter_link.lost_open_after).open);
+}
+
+TEST_CASE("black start: contactors found closed are a first try, also of a machine that has just been switched on")
+{
+    // SAFE-183
+    SafetyConfig config;
+    config.inverter_link.black_start = true;
+    const Instant boot{10s};
+    BlackStart start;
+    const auto first = start.update(true, false, config.inverter_link, boot);
+    CHECK(first.in_use);
+    CHECK_FALSE(first.open);
+    CHECK(first.allowed);
+    BlackStart thrice;
+    Instant now = boot;
+    for (int i = 0; i < 3; ++i) {
+        CHECK(thrice.update(false, false, config.inverter_link, now += 1s).allowed);
+        thrice.update(true, false, config.inverter_link, now += 1s);
+    }
+    CHECK_FALSE(thrice.update(false, false, config.inverter_link, now += 1s).allowed);
+}

@@ -456,3 +456,52 @@ TEST_CASE("operator: what is the judge's or the black box's is no command of his
         CHECK(op.state() == before);
     }
 }
+
+TEST_CASE("operator: an answer names its command and says whether anything changed")
+{
+    Operator op{config()};
+    CHECK_FALSE(op.take_close_request());
+    const CommandResult first = op.apply(switched(CommandKind::charge, false), t0);
+    CHECK(first.kind == CommandKind::charge);
+    CHECK(first.text == "done");
+    const CommandResult second = op.apply(switched(CommandKind::charge, false), t0 + 1s);
+    CHECK(second.kind == CommandKind::charge);
+    CHECK(second.text == "as it was");
+}
+
+TEST_CASE("operator: what is configured above a ceiling is the ceiling, at the start and after a reload")
+{
+    // SAFE-191
+    BatteryConfig c = config(10_kW, 8_kW);
+    c.charge = c.discharge = 12_kW;
+    Operator op{c};
+    CHECK(op.state().max_charge == 10_kW);
+    CHECK(op.state().max_discharge == 8_kW);
+    op.reconfigure(c);
+    CHECK(op.state().max_charge == 10_kW);
+    CHECK(op.state().max_discharge == 8_kW);
+}
+
+TEST_CASE("operator: each limit is a default until a command or an earlier run says otherwise, and only what ends may end at zero")
+{
+    // SAFE-195, SAFE-196
+    Operator op{config()};
+    CHECK(op.state().charge_limit_default);
+    CHECK(op.state().discharge_limit_default);
+    CHECK_FALSE(op.state().zero_on_expiry);
+    op.apply(max_charge(5_kW), t0);
+    CHECK_FALSE(op.state().charge_limit_default);
+    CHECK(op.state().discharge_limit_default);
+    CHECK_FALSE(op.state().zero_on_expiry);
+    op.apply(max_discharge(5_kW), t0);
+    op.apply(switched(CommandKind::discharge, false), t0);
+    CHECK_FALSE(op.state().discharge_limit_default);
+
+    Operator next{config()};
+    next.restore(op.persistent());
+    CHECK_FALSE(next.state().discharge);
+    CHECK(next.state().charge);
+    CHECK_FALSE(next.state().charge_limit_default);
+    CHECK_FALSE(next.state().discharge_limit_default);
+    CHECK_FALSE(next.state().zero_on_expiry);
+}

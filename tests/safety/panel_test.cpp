@@ -3,7 +3,11 @@
 
 #include <doctest/doctest.h>
 
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
 #include <functional>
+#include <iterator>
 #include <string_view>
 #include <vector>
 
@@ -834,4 +838,48 @@ TEST_CASE("a request to close is taken where one pack of several can take it")
         REQUIRE(half.joined(1 - one));
         CHECK(half.panel().request_close(half.now));
     }
+}
+
+TEST_CASE("a change of the house's state is told with what all packs together measured then")
+{
+    // SAFE-047, SAFE-282
+    Terrace row{2};
+    row.up();
+    std::vector<Event> changes;
+    std::copy_if(row.events.begin(), row.events.end(), std::back_inserter(changes),
+        [](const Event& e) { return e.type == EventType::state; });
+    REQUIRE_FALSE(changes.empty());
+    const Event& e = changes.back();
+    CHECK_FALSE(e.from.empty());
+    CHECK_FALSE(e.from == e.to);
+    CHECK(e.to == "RUN");
+    CHECK(e.at > row.start);
+    CHECK(e.at <= row.now);
+    CHECK(e.voltage == 400_V);
+    CHECK(e.current == 0_A);
+    CHECK(e.cell_voltage_min == 3300_mV);
+    CHECK(e.cell_voltage_max == 3310_mV);
+    CHECK(e.temperature_min == 23_degC);
+    CHECK(e.temperature_max == 25_degC);
+    CHECK(e.soc == 50_pct);
+}
+
+TEST_CASE("a panel counts what is to be published at once: its events, and each direction of the whole that begins or ends")
+{
+    // SAFE-047, SAFE-280
+    Terrace row{2};
+    row.up();
+    row.run(5s);
+    const auto beside_events = [&](auto&& change) {
+        const std::uint64_t transitions = row.panel().transitions();
+        const std::size_t events = row.events.size();
+        change();
+        row.step();
+        return (row.panel().transitions() - transitions) - (row.events.size() - events);
+    };
+    CHECK(beside_events([] {}) == 0);
+    CHECK(beside_events([&] { row.inputs.operator_.max_discharge = 0_W; }) == 1);
+    CHECK(beside_events([] {}) == 0);
+    CHECK(beside_events([&] { row.inputs.operator_.max_charge = 0_W; }) == 1);
+    CHECK(beside_events([&] { row.inputs.operator_.max_charge = 20_kW; }) == 1);
 }
