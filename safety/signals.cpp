@@ -93,7 +93,7 @@ AgeLimits age_limits(const SafetyConfig& config, const BatteryProfile& profile)
     for (const AgeRule& rule : age_rules) {
         const SignalProfile& p = profile[rule.id];
         const Duration floor = std::min(rule.floor != nullptr ? config.signal_age.*rule.floor : link_voltage_floor, rule.ceiling);
-        Duration limit = p.period > Duration{} ? std::clamp(3 * p.period, floor, rule.ceiling) : floor;
+        Duration limit = std::clamp(3 * p.period, floor, rule.ceiling);  // a period that is not documented is zero
         if (p.max_age) limit = p.period > Duration{} ? std::min(limit, *p.max_age) : std::min(*p.max_age, rule.ceiling);
         limits[rule.id] = limit;
     }
@@ -277,7 +277,6 @@ void SignalWatch::follow(Channel& c, bool measurement, Duration max_age, Instant
     }
     const Duration wanted = c.bad ? bad_hold : c.outage < short_outage ? recovery_short : recovery_long;
     if (c.out && c.fresh_again.for_at_least(fresh, wanted, now)) c.out = false;
-    if (!c.out) c.fresh_again.reset();
 }
 
 void SignalWatch::follow_all(const BatteryState& b, Instant now)
@@ -294,10 +293,13 @@ void SignalWatch::follow_all(const BatteryState& b, Instant now)
     one(SignalId::soc, b.soc);
     one(SignalId::contactor, b.contactor);
     one(SignalId::insulation, b.insulation);
-    // These never fade, so when exactly they went does not matter.
-    one(SignalId::flags, b.charge_allowed);
-    one(SignalId::charge_limit, b.charge_limit);
-    one(SignalId::discharge_limit, b.discharge_limit);
+    // Of two readings the one that comes; where both do, the loss of the second begins when it is seen.
+    const auto either = [&](SignalId id, const auto& first, const auto& second) {
+        first.last() ? one(id, first) : one(id, second);
+    };
+    either(SignalId::flags, b.charge_allowed, b.discharge_allowed);
+    either(SignalId::charge_limit, b.charge_limit, b.charge_limit_current);
+    either(SignalId::discharge_limit, b.discharge_limit, b.discharge_limit_current);
 }
 
 void SignalWatch::report(SignalId id, const SafetyConfig& config, FaultTable& faults, Instant now) const

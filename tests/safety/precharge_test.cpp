@@ -200,6 +200,30 @@ TEST_CASE("precharge: what cannot succeed is given up early")
     CHECK(sample(260_V) == Result::running);
     CHECK(sample(Voltage::from_milli(259'999)) == Result::failed);
     CHECK(p.problem() == "link falls");
+
+    m.link = 300_V;  // was charged already when the relay closed, and falls from there
+    m.link_at = now;
+    p.begin(m, now);
+    CHECK(sample(260_V) == Result::running);
+    CHECK(sample(Voltage::from_milli(259'999)) == Result::failed);
+    CHECK(p.problem() == "link falls");
+
+    for (const Voltage half : {200_V, Voltage::from_milli(199'999)}) {  // two fifths of the time: half of the pack
+        const BoxMeasurements at_two_seconds{.pack = 400_V, .link = half, .link_at = t0 + 2s};
+        p.begin({}, t0);
+        CHECK((p.update({}, at_two_seconds, t0 + 2s) == Result::running) == (half == 200_V));
+    }
+}
+
+TEST_CASE("precharge: it takes its least time, and is done with that")
+{
+    // SAFE-144
+    Precharge p;
+    p.begin({}, t0);
+    const auto at = [&](Duration t) { return p.update({}, {.pack = 400_V, .link = 400_V, .link_at = t0 + t}, t0 + t); };
+    CHECK(at(50ms) == Result::running);
+    CHECK(at(200ms - 1us) == Result::running);
+    CHECK(at(200ms) == Result::done);
 }
 
 TEST_CASE("precharge: without a link voltage it ends only by its time limit, and old samples do not count")
@@ -243,9 +267,18 @@ TEST_CASE("precharge: by time it takes its time, whatever is measured")
     CHECK(p.update(rules, {}, t0 + 10ms) == Result::failed);
 }
 
-TEST_CASE("precharge: a current of the moment in which the relay closed is one of before")
+TEST_CASE("precharge: a link voltage and a current of the moment in which the relay closed are of before")
 {
     // SAFE-144
+    for (const Duration age : {-10ms, 0ms, 10ms}) {
+        CAPTURE(age / 1ms);
+        Precharge p;
+        p.begin({}, t0);
+        // One sample, and the next one when it had time enough.
+        CHECK(p.update({}, {.pack = 400_V, .link = 400_V, .link_at = t0 + age}, t0 + 10ms) == Result::running);
+        const Result r = p.update({}, {.pack = 400_V, .link = 400_V, .link_at = t0 + 300ms}, t0 + 300ms);
+        CHECK((r == Result::done) == (age > 0ms));
+    }
     for (const Duration age : {0us, 1us}) {
         CAPTURE(age / 1us);
         Precharge p;

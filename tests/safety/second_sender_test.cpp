@@ -109,6 +109,36 @@ TEST_CASE("seventeen frames where ten are due are twice as often, some get lost;
     }
 }
 
+TEST_CASE("a window that is looked at a tenth late or more holds more than its share, and proves nothing however many follow")
+{
+    // SAFE-185
+    for (const Duration late : {Duration{1s} - 1us, Duration{1s}, Duration{90s}}) {
+        CAPTURE(late / 1us);
+        SecondSender watch{messages, receives};
+        Instant now{std::chrono::hours{3}};
+        for (int window = 0; window < 3; ++window) {
+            for (unsigned n = 0; n < 2500; ++n)
+                for (const std::uint32_t id : {0x100U, 0x200U}) watch.on_frame(CanFrame{id}, now);
+            now += 10s + late;
+            CHECK(watch.there(now) == (late < 1s && window > 0));
+        }
+    }
+}
+
+TEST_CASE("the quickest message there can be counts like any other")
+{
+    // SAFE-185
+    static constexpr std::array quick{message(0x100, 1ms), message(0x200, 100ms)};
+    SecondSender watch{quick, receives};
+    Instant now{std::chrono::hours{3}};
+    for (int window = 0; window < 2; ++window) {
+        for (int n = 0; n < 20'000; ++n) watch.on_frame(CanFrame{0x100}, now);
+        for (int n = 0; n < 200; ++n) watch.on_frame(CanFrame{0x200}, now);
+        now += 10s;
+        CHECK(watch.there(now) == (window == 1));
+    }
+}
+
 TEST_CASE("a message that is due less than eight times in ten seconds says nothing, and before the first frame there is nobody")
 {
     // SAFE-185

@@ -4,8 +4,13 @@
 
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <array>
+#include <initializer_list>
+#include <optional>
 #include <string>
+#include <string_view>
+#include <utility>
 
 using namespace batgw;
 using batgw::test::House;
@@ -34,6 +39,40 @@ constexpr std::array needed{Needed{SignalId::contactor, Direction::both, true}, 
     Needed{SignalId::cell_voltage_min, Direction::both, false}, Needed{SignalId::charge_limit, Direction::charge, true},
     Needed{SignalId::discharge_limit, Direction::discharge, true}, Needed{SignalId::temperature_min, Direction::both, false},
     Needed{SignalId::temperature_max, Direction::both, false}, Needed{SignalId::soc, Direction::both, false}};
+
+// The readings of a house and the watch over them, without a judge.
+struct WatchedSignals : House {
+    PlausibleRange range = plausible_range(facts, 10_kW, 10_kW);
+    std::optional<SignalWatch> watch;
+    FaultTable table;
+
+    SignalWatch::Result look()
+    {
+        if (!watch) watch.emplace(profile);
+        state.set_ages(age_limits(safety, profile));
+        const SignalWatch::Result r = watch->update(state, range, safety, table, now);
+        table.settle(now);
+        return r;
+    }
+    // Whatever is not silent comes, once, and is looked at.
+    SignalWatch::Result hear(Duration time = 100ms)
+    {
+        now += time;
+        speak();
+        return look();
+    }
+    const PackSamples& samples() const { return watch->samples(); }
+    bool shows(FaultId id, std::string_view detail) const
+    {
+        return std::any_of(
+            table.faults().begin(), table.faults().end(), [&](const ActiveFault& f) { return f.id == id && f.detail == detail; });
+    }
+    void never_delivers(std::initializer_list<SignalId> ids)
+    {
+        for (const SignalId id : ids) profile.signals[index(id)] = {};
+        silent.insert(ids);
+    }
+};
 
 }  // namespace
 
@@ -365,10 +404,98 @@ TEST_CASE("without a design window a pack voltage must lie within 0 and 1000 V, 
     house.voltage = Voltage::from_milli(1'000'001);
     house.step();
     REQUIRE(house.has(FaultId::sig_bad, "voltage"));
-    house.voltage = 0_V;
-    house.current = 2001_A;
-    house.step();
-    REQUIRE(house.has(FaultId::sig_bad, "current"));
+    for (const int sign : {1, -1}) {
+        WatchedSignals w;
+        w.range = plausible_range({}, 10_kW, 10_kW);
+        w.voltage = 0_V;
+        w.current = 2000_A * sign;
+        w.hear();
+        REQUIRE_FALSE(w.shows(FaultId::sig_bad, "current"));
+        w.current = 2'000'001_mA * sign;
+        w.hear();
+        REQUIRE(w.shows(FaultId::sig_bad, "current"));
+    }
+}
+
+TEST_CASE("a current is plausible up to twice the higher of both ceilings, and ceilings of nothing say nothing of it")
+{
+    // SAFE-025
+    CHECK(plausible_range({}, 10_kW, 6_kW).power_max == 20_kW);
+    CHECK(plausible_range({}, 6_kW, 10_kW).power_max == 20_kW);
+    CHECK(plausible_range({}, 0_W, 10_kW).power_max == 20_kW);
+    CHECK_FALSE(plausible_range({}, 0_W, 0_W).power_max);
+}
+
+TEST_CASE("after a value out of range ten further samples are wanted, however often each is looked at")
+{
+    // SAFE-025
+    WatchedSignals w;
+    w.hear();
+    w.voltage = 526_V;
+    w.temperature_max = 121_degC;
+    w.hear();
+    w.look();
+    REQUIRE(w.shows(FaultId::sig_bad, "voltage"));
+    REQUIRE(w.shows(FaultId::sig_bad, "temperature_max"));
+    w.voltage = 400_V;
+    w.temperature_max = 25_degC;
+    for (int n = 1; n <= 9; ++n) {
+        w.hear();
+        for (int again = 0; again < 3; ++again) w.look();
+        REQUIRE_FALSE(w.samples().voltage.fresh);
+        REQUIRE_FALSE(w.samples().temperature_max.fresh);
+    }
+    w.hear();
+    CHECK(w.samples().voltage.fresh == 400_V);
+    CHECK(w.samples().temperature_max.fresh == 25_degC);
+}
+
+TEST_CASE("a value out of range is never believed, not even where those after it do not agree")
+{
+    // SAFE-025, SAFE-026
+    WatchedSignals w;
+    w.temperature_max = 121_degC;
+    w.hear();
+    for (int n = 0; n < 10; ++n) {
+        w.temperature_max = n % 2 == 0 ? 20_degC : 40_degC;
+        w.hear();
+    }
+    CHECK(w.samples().temperature_max.fresh == 20_degC);
+    CHECK(w.samples().temperature_max.suspect == 40_degC);
+}
+
+TEST_CASE("a value that was forgotten again was not out of range")
+{
+    WatchedSignals w;
+    w.hear();
+    w.state.voltage.set(401_V, w.now);
+    w.state.voltage.forget();
+    w.state.current.set(1_A, w.now);
+    w.state.current.forget();
+    CHECK(w.look().gone == Direction::both);
+    w.hear();
+    CHECK(w.samples().voltage.fresh == 400_V);
+    CHECK(w.samples().current.fresh == 0_A);
+}
+
+TEST_CASE("a temperature jumps within two seconds, a state of charge within ten: what comes later is believed at once")
+{
+    // SAFE-026
+    for (const bool later : {false, true}) {
+        CAPTURE(later);
+        const Duration more = later ? 1us : 0us;
+        WatchedSignals w;
+        w.profile.signals[index(SignalId::soc)].period = 5s;  // so that it may be 15 s old
+        w.hear();
+        w.temperature_max = 36_degC;
+        w.hear(2s + more);
+        CHECK(w.samples().temperature_max.fresh == (later ? 36_degC : 25_degC));
+        CHECK(w.samples().temperature_max.suspect.has_value() == !later);
+        w.soc = 56_pct;
+        w.hear(10s + more);
+        CHECK(w.samples().soc.fresh == (later ? 56_pct : 50_pct));
+        CHECK(w.samples().soc.suspect.has_value() == !later);
+    }
 }
 
 TEST_CASE("a part of an array is no array: nothing of it is compared")
@@ -517,4 +644,264 @@ TEST_CASE("a measurement that its driver wants ended at once does not fade")
     CHECK(lost > 5s);
     CHECK(house.charge().milli() == 0);
     CHECK(house.discharge().milli() == 0);
+}
+
+// SAFE-020
+TEST_CASE("of a signal in two readings either one that is lost takes it away, though the other one still comes")
+{
+    for (const bool first : {true, false}) {
+        CAPTURE(first);
+        WatchedSignals w;
+        bool amperes = true;
+        w.also = [&] {
+            if (amperes) w.state.charge_limit_current.set(20_A, w.now);
+        };
+        REQUIRE(w.hear().gone == Direction::none);
+        if (first)
+            w.silent.insert(SignalId::charge_limit);
+        else
+            amperes = false;
+        CHECK(w.hear(5s).gone == Direction::none);
+        CHECK(w.hear(1us).gone == Direction::charge);
+        CHECK_FALSE(w.samples().charge_limit.fresh);
+        CHECK_FALSE(w.samples().charge_limit_current.fresh);
+    }
+}
+
+TEST_CASE("a lost measurement fades for exactly as long as the ramp takes, and its last value is usable for as long")
+{
+    // SAFE-023
+    for (const SignalId id : {SignalId::current, SignalId::temperature_max}) {
+        CAPTURE(to_string(id));
+        WatchedSignals w;
+        w.current = 5_A;
+        w.hear();
+        const Instant last = w.now;
+        const Duration limit = age_limits(w.safety, w.profile)[id];
+        w.silent.insert(id);
+        const auto hear_at = [&](Duration age) { return w.hear(last + age - w.now); };
+        const auto fresh = [&] {
+            return id == SignalId::current ? w.samples().current.fresh == 5_A : w.samples().temperature_max.fresh == 25_degC;
+        };
+        const auto usable = [&] {
+            return id == SignalId::current ? w.samples().current.usable == 5_A : w.samples().temperature_max.usable == 25_degC;
+        };
+        CHECK_FALSE(hear_at(limit).charge_fades);
+        CHECK(fresh());
+        for (const Duration age : {limit + 1us, limit + 3s - 1us}) {
+            const auto r = hear_at(age);
+            CHECK_FALSE(fresh());
+            CHECK(usable());
+            CHECK(r.gone == Direction::none);
+            CHECK(r.charge_fades == last + limit);
+            CHECK(r.discharge_fades == last + limit);
+        }
+        const auto r = hear_at(limit + 3s);
+        CHECK_FALSE(usable());
+        CHECK(r.gone == Direction::both);
+        CHECK_FALSE(r.charge_fades);
+        CHECK_FALSE(r.discharge_fades);
+    }
+}
+
+TEST_CASE("a direction fades since the first of its measurements was lost")
+{
+    // SAFE-023
+    WatchedSignals w;
+    w.hear();
+    const Instant start = w.now;
+    w.silent.insert(SignalId::temperature_max);  // may be 10 s old, and serves both
+    w.hear(4s);
+    w.silent.insert(SignalId::cell_voltage_max);  // 5 s, and serves charging
+    const auto charge = w.hear(5s + 1us);
+    CHECK(charge.charge_fades == start + 9s);
+    CHECK_FALSE(charge.discharge_fades);
+    const auto both = w.hear(1s);
+    CHECK(both.charge_fades == start + 9s);
+    CHECK(both.discharge_fades == start + 10s);
+}
+
+TEST_CASE("a measurement that only comes with values nobody believes fades once, like one that does not come")
+{
+    // SAFE-023, SAFE-026
+    WatchedSignals w;
+    w.hear();
+    const Instant last = w.now;
+    SignalWatch::Result r;
+    const auto jump_until = [&](Duration age) {
+        while (w.now < last + age) {
+            w.cell_max = w.cell_max == 4_V ? 4600_mV : 4_V;
+            r = w.hear();
+        }
+    };
+    jump_until(5s);
+    CHECK_FALSE(r.charge_fades);
+    jump_until(5100ms);
+    CHECK(r.charge_fades == w.now);
+    jump_until(8s);
+    CHECK(r.charge_fades == last + 5100ms);
+    CHECK(r.gone == Direction::none);
+    jump_until(8100ms);
+    CHECK_FALSE(r.charge_fades);
+    CHECK(r.gone == Direction::charge);
+}
+
+TEST_CASE("a signal that was bad when it ceased to come does not fade, and stays bad")
+{
+    // SAFE-023, SAFE-025
+    WatchedSignals w;
+    w.hear();
+    w.temperature_max = 121_degC;
+    CHECK(w.hear().gone == Direction::both);
+    w.silent.insert(SignalId::temperature_max);
+    w.hear(10s);
+    const auto r = w.hear(1us);
+    CHECK(r.gone == Direction::both);
+    CHECK_FALSE(r.charge_fades);
+    CHECK(w.shows(FaultId::sig_bad, "temperature_max"));
+    CHECK_FALSE(w.shows(FaultId::sig_stale, "temperature_max"));
+}
+
+TEST_CASE("a signal that was bad for long is back after five fresh seconds as well, and when it is lost later it is stale")
+{
+    // SAFE-023, SAFE-024
+    WatchedSignals w;
+    w.hear();
+    w.silent.insert(SignalId::temperature_max);
+    for (int i = 0; i < 5; ++i) w.state.temperature_max.refuse();
+    w.hear();
+    w.hear(11s);
+    w.silent.clear();
+    for (int i = 0; i < 10; ++i) w.hear();
+    CHECK(w.samples().temperature_max.fresh == 25_degC);
+    w.hear(5s - 1us);
+    CHECK(w.shows(FaultId::sig_bad, "temperature_max"));
+    w.hear(1us);
+    CHECK_FALSE(w.shows(FaultId::sig_bad, "temperature_max"));
+    w.silent.insert(SignalId::temperature_max);
+    w.hear(10s + 1us);
+    CHECK(w.shows(FaultId::sig_stale, "temperature_max"));
+    CHECK_FALSE(w.shows(FaultId::sig_bad, "temperature_max"));
+}
+
+TEST_CASE("an outage of ten seconds is a long one")
+{
+    // SAFE-023
+    for (const auto& [outage, wanted] : {std::pair{Duration{10s} - 1us, 5s}, std::pair{Duration{10s}, 30s}}) {
+        WatchedSignals w;
+        w.hear();
+        w.silent.insert(SignalId::cell_voltage_max);
+        w.hear(5s + outage);
+        w.silent.clear();
+        w.hear();
+        w.hear(wanted - 1us);
+        CHECK(w.shows(FaultId::sig_stale, "cell_voltage_max"));
+        w.hear(1us);
+        CHECK_FALSE(w.shows(FaultId::sig_stale, "cell_voltage_max"));
+    }
+}
+
+TEST_CASE("an outage is as long for a battery that states its limits as currents, or only one of its permissions")
+{
+    // SAFE-023
+    WatchedSignals w;
+    w.profile.signals[index(SignalId::flags)] = {.provided = true, .period = 100ms};
+    w.silent = {SignalId::charge_limit, SignalId::discharge_limit};
+    bool speaks = true;
+    w.also = [&] {
+        if (!speaks) return;
+        w.state.charge_limit_current.set(20_A, w.now);
+        w.state.discharge_limit_current.set(10_A, w.now);
+        w.state.discharge_allowed.set(true, w.now);
+    };
+    CHECK(w.hear().gone == Direction::none);
+    speaks = false;
+    CHECK(w.hear(6s).gone == Direction::both);
+    speaks = true;
+    w.hear();
+    CHECK(w.hear(5s - 1us).gone == Direction::both);
+    CHECK(w.hear(1us).gone == Direction::none);
+}
+
+// SAFE-231
+TEST_CASE("a measurement received in the very moment of waking up is one of before")
+{
+    WatchedSignals w;
+    w.hear();
+    const Instant last = w.now;
+    w.silent.insert(SignalId::temperature_max);
+    w.hear();
+    w.watch->stale_until(last);
+    const auto r = w.hear();
+    CHECK(r.gone == Direction::both);
+    CHECK_FALSE(r.charge_fades);
+    CHECK_FALSE(w.samples().temperature_max.usable);
+    CHECK(w.shows(FaultId::sig_stale, "temperature_max"));
+}
+
+TEST_CASE("a signal that never came is told ten seconds after the pack was first heard")
+{
+    // SAFE-020
+    WatchedSignals w;
+    w.silent.insert(SignalId::temperature_max);
+    w.hear();
+    w.hear(10s - 1us);
+    CHECK_FALSE(w.shows(FaultId::sig_stale, "temperature_max"));
+    w.hear(1us);
+    CHECK(w.shows(FaultId::sig_stale, "temperature_max"));
+}
+
+TEST_CASE("an assumed constant is there with or without a pack voltage, and is one sample for ever")
+{
+    // SAFE-029
+    WatchedSignals w;
+    w.never_delivers({SignalId::temperature_max, SignalId::temperature_min, SignalId::soc});
+    w.safety.assume.temperature_max = 30_degC;
+    w.safety.assume.temperature_min = 20_degC;
+    w.safety.assume.soc = 50_pct;
+    CHECK(w.hear().gone == Direction::none);
+    w.silent.insert(SignalId::voltage);
+    for (const Duration time : {Duration{100ms}, Duration{5s}}) {
+        w.hear(time);
+        const PackSamples& s = w.samples();
+        CHECK(s.temperature_max.fresh == 30_degC);
+        CHECK(s.temperature_min.fresh == 20_degC);
+        CHECK(s.soc.fresh == 50_pct);
+        CHECK(s.temperature_max.usable == 30_degC);
+        CHECK(s.temperature_min.usable == 20_degC);
+        CHECK(s.soc.usable == 50_pct);
+        for (const std::uint32_t samples : {s.temperature_max.samples, s.temperature_min.samples, s.soc.samples})
+            CHECK(samples == 1);
+    }
+    CHECK_FALSE(w.samples().voltage.fresh);
+}
+
+TEST_CASE("cell voltages are derived while the pack voltage is fresh, where there are cells, be it one; they go and come with it")
+{
+    // SAFE-029
+    struct Row {
+        std::optional<unsigned> cells;
+        std::optional<Voltage> each;
+    };
+    for (const Row& row : {Row{std::nullopt, std::nullopt}, Row{0U, std::nullopt}, Row{1U, 400_V}, Row{120U, 3333_mV}}) {
+        CAPTURE(row.cells.value_or(999));
+        WatchedSignals w;
+        w.never_delivers({SignalId::cell_voltage_max, SignalId::cell_voltage_min});
+        w.safety.assume.cell_voltage_max = w.safety.assume.cell_voltage_min = true;
+        w.range.cells = row.cells;
+        CHECK(w.hear().gone == (row.each ? Direction::none : Direction::both));
+        CHECK(w.samples().cell_max.fresh == row.each);
+        CHECK(w.samples().cell_min.fresh == row.each);
+        w.silent.insert(SignalId::voltage);
+        w.hear(2s + 1us);
+        CHECK_FALSE(w.samples().voltage.usable);  // nothing of it fades
+        CHECK_FALSE(w.samples().cell_max.usable);
+        CHECK_FALSE(w.samples().cell_min.usable);
+        CHECK(w.shows(FaultId::sig_stale, "cell_voltage_max") == row.each.has_value());
+        CHECK(w.shows(FaultId::sig_stale, "cell_voltage_min") == row.each.has_value());
+        w.silent.erase(SignalId::voltage);
+        w.hear();
+        CHECK(w.hear(5s - 1us).gone == Direction::both);
+        CHECK(w.hear(1us).gone == (row.each ? Direction::none : Direction::both));  // it was a short outage of theirs as well
+    }
 }
