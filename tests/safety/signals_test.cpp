@@ -801,26 +801,35 @@ TEST_CASE("an outage of ten seconds is a long one")
     }
 }
 
-TEST_CASE("an outage is as long for a battery that states its limits as currents, or only one of its permissions")
+TEST_CASE("a short outage is one whether a battery states its limits as power or as current, and whichever permission it gives")
 {
     // SAFE-023
-    WatchedSignals w;
-    w.profile.signals[index(SignalId::flags)] = {.provided = true, .period = 100ms};
-    w.silent = {SignalId::charge_limit, SignalId::discharge_limit};
-    bool speaks = true;
-    w.also = [&] {
-        if (!speaks) return;
-        w.state.charge_limit_current.set(20_A, w.now);
-        w.state.discharge_limit_current.set(10_A, w.now);
-        w.state.discharge_allowed.set(true, w.now);
-    };
-    CHECK(w.hear().gone == Direction::none);
-    speaks = false;
-    CHECK(w.hear(6s).gone == Direction::both);
-    speaks = true;
-    w.hear();
-    CHECK(w.hear(5s - 1us).gone == Direction::both);
-    CHECK(w.hear(1us).gone == Direction::none);
+    for (const bool first : {true, false}) {
+        CAPTURE(first);
+        WatchedSignals w;
+        w.profile.signals[index(SignalId::flags)] = {.provided = true, .period = 100ms};
+        w.silent = {SignalId::charge_limit, SignalId::discharge_limit};
+        bool speaks = true;
+        w.also = [&] {
+            if (!speaks) return;
+            BatteryState& s = w.state;
+            (first ? s.charge_allowed : s.discharge_allowed).set(true, w.now);
+            if (first) {
+                s.charge_limit.set(8_kW, w.now);
+                s.discharge_limit.set(4_kW, w.now);
+            } else {
+                s.charge_limit_current.set(20_A, w.now);
+                s.discharge_limit_current.set(10_A, w.now);
+            }
+        };
+        CHECK(w.hear().gone == Direction::none);
+        speaks = false;
+        CHECK(w.hear(6s).gone == Direction::both);
+        speaks = true;
+        w.hear();
+        CHECK(w.hear(5s - 1us).gone == Direction::both);
+        CHECK(w.hear(1us).gone == Direction::none);
+    }
 }
 
 // SAFE-231
