@@ -482,7 +482,8 @@ TEST_CASE("operator: what is configured above a ceiling is the ceiling, at the s
     CHECK(op.state().max_discharge == 8_kW);
 }
 
-TEST_CASE("operator: each limit is a default until a command or an earlier run says otherwise, and only what ends may end at zero")
+TEST_CASE(
+    "operator: each limit is a default until a command or an earlier run says otherwise, and only what ends may end at zero")
 {
     // SAFE-195, SAFE-196
     Operator op{config()};
