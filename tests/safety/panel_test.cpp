@@ -585,12 +585,14 @@ TEST_CASE("new limits reach every pack")
     Terrace row{2};
     row.up();
     BatteryConfig first = row.house(0).battery, second = row.house(1).battery;
+    first.max_charge = 6_kW;
     second.max_charge = 4_kW;
     const std::array<const BatteryConfig*, 2> both{&first, &second};
     row.panel().reconfigure(row.house(0).safety, both, row.now);
     row.step();
-    CHECK(row.pack(0).charge.power() == 10_kW);
+    CHECK(row.pack(0).charge.power() == 6_kW);
     CHECK(row.pack(1).charge.power() == 4_kW);
+    CHECK(std::count_if(row.events.begin(), row.events.end(), [](const Event& e) { return e.type == EventType::reload; }) == 1);
     CHECK(row.watts().first == 8000);
 }
 
